@@ -5,7 +5,13 @@
 
 pub mod bridge;
 pub mod frame;
+pub mod headers;
+pub mod load;
+pub mod message;
+pub mod outline;
+pub mod retry;
 pub mod seam;
+pub mod sse;
 
 pub use bridge::{Bridge, Config};
 pub use frame::{Frame, Framer};

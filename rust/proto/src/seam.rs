@@ -39,6 +39,7 @@ pub enum Input {
 
 /// What the wires must do now, in this order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once or twice; a box is dearer than the move")]
 pub enum Action {
     /// One message for the client, without its line end: the writer adds a single LF.
     Write(Bytes),
