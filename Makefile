@@ -1,0 +1,74 @@
+# Everything that is done to this project by hand. Needs Python 3.11 or later, cargo, a C compiler and, for
+# the tests against TypeScript peers, Node 20; all else is installed into .venv of this clone.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash -o pipefail
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+RUST   := Cargo.toml Cargo.lock $(shell find rust -name fuzz -prune -o -name '*.rs' -print -o -name 'Cargo.toml' -print)
+SHELL_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed) pyproject.toml README.md
+PYTEST_ARGS ?=
+
+.PHONY: help demo build test test-rust test-python lint lint-rust lint-python format docs clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
+
+$(VENV)/tools: pyproject.toml
+	@echo "== tools into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --group build --group lint --group test
+	@touch $@
+
+$(VENV)/wheel: $(VENV)/tools $(RUST) $(SHELL_SOURCES)
+	@echo "== release wheel, built and installed into $(VENV)"
+	@rm -f dist/*.whl
+	@$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --out dist
+	@$(PIP) install --force-reinstall --no-deps dist/*.whl
+	@touch $@
+
+build: $(VENV)/wheel ## Build the release wheel and install it into .venv
+
+demo: $(VENV)/wheel ## Watch two messages cross, on both sides
+	@$(BIN)/mcp-ferry demo
+
+lint: lint-rust lint-python ## Check format, lints, types and stubs
+
+lint-rust:
+	@echo "== rust: format and lints"
+	@cargo fmt --all --check
+	@cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+
+lint-python: $(VENV)/wheel
+	@echo "== python: format, lints, types, stubs"
+	@$(BIN)/ruff format --quiet --check python tests
+	@$(BIN)/ruff check --quiet python tests
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m mypy.stubtest mcp_ferry._ferry > $(VENV)/stubtest.log || { cat $(VENV)/stubtest.log; exit 1; }
+
+test-rust:
+	@echo "== rust: tests"
+	@cargo test --quiet --workspace --exclude ferry-py --locked
+
+test-python: $(VENV)/wheel
+	@echo "== python: tests"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test: lint test-rust test-python ## Everything that must hold
+
+format: $(VENV)/tools ## Format all sources
+	@cargo fmt --all
+	@$(BIN)/ruff format --quiet python tests
+	@$(BIN)/ruff check --quiet --fix python tests
+
+docs: $(VENV)/wheel ## Write docs/settings.md from the table of settings
+	@PYTHONPATH=tests $(BIN)/python -m support.settings_page > docs/settings.md
+
+clean: ## Remove everything that was built or installed
+	@rm -rf $(VENV) .world dist
+	@cargo clean --quiet
