@@ -67,7 +67,7 @@ format: $(VENV)/tools ## Format all sources
 	@$(BIN)/ruff check --quiet --fix python tests
 
 docs: $(VENV)/wheel ## Write docs/settings.md from the table of settings
-	@PYTHONPATH=tests $(BIN)/python -m support.settings_page > docs/settings.md
+	@$(BIN)/python -m tests.support.settings_page > docs/settings.md
 
 clean: ## Remove everything that was built or installed
 	@rm -rf $(VENV) .world dist

@@ -10,6 +10,7 @@ Every wait is for an event (a line, the end of the process) and has a deadline t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -302,7 +303,5 @@ def is_response_to(value: Any, identifier: Id) -> bool:
 def close_quietly(pipe: IO[bytes] | None) -> None:
     """Close a pipe that may be broken or closed already."""
     if pipe is not None:
-        try:
+        with contextlib.suppress(OSError):
             pipe.close()
-        except OSError:
-            pass
