@@ -1,1 +1,43 @@
-//! Placeholder until its room is furnished.
+//! The wires of mcp-ferry: everything that touches a descriptor, a socket, a clock or a signal.
+//!
+//! The rules live in `ferry-proto` and decide; this crate carries out. Its parts:
+//!
+//! - [`config`]: what a person can set, the defaults, and the checks with their remedies;
+//! - [`tls`]: whom to trust, asked only when a handshake needs it;
+//! - [`http`]: one exchange as a stream of inputs for the rules;
+//! - [`fault`]: what a transport error says about the request;
+//! - [`stdio`]: the client's two ends, without a thread between where the descriptor allows it;
+//! - [`notices`]: signals, a parent that died, a reader that closed;
+//! - [`driver`]: the one loop that holds the bridge.
+
+pub mod config;
+pub mod driver;
+pub mod error;
+pub mod fault;
+pub mod http;
+pub mod notices;
+pub mod stdio;
+pub mod tls;
+
+pub use config::{Config, ConfigError, Settings};
+pub use error::RunError;
+
+/// Carries messages between the process's own stdin and stdout and the configured endpoint, until
+/// either side ends or a signal comes. Blocks the calling thread.
+///
+/// # Errors
+/// See [`RunError`]. A server that fails is no error here: the client gets that as a reply.
+pub fn run(config: &Config) -> Result<ferry_proto::ExitReason, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::Runtime)?;
+    let outcome = runtime.block_on(async {
+        let reader = stdio::input().map_err(RunError::Stdio)?;
+        let (writer, closed) = stdio::output().map_err(RunError::Stdio)?;
+        driver::drive(config, reader, writer, notices::of_this_process(closed)).await
+    });
+    // A thread may be stuck in a name lookup or in a read of a terminal: it must not hold us.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,409 @@
+//! What a person can set: the only home of the defaults, and the checks with their remedies.
+//!
+//! [`Settings`] is what was asked for, [`Config`] is what was found good. There is no other way to
+//! get a [`Config`], so whoever holds one need not check again.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::tls::{self, Trust};
+
+/// How long a server may say nothing about a request, in seconds.
+pub const TIMEOUT: f64 = 60.0;
+/// How long a connection may take to come about, in seconds.
+pub const CONNECT_TIMEOUT: f64 = 15.0;
+/// How many requests may be in flight at once.
+pub const CONCURRENCY: i64 = 128;
+/// The largest message in either direction, in bytes.
+pub const MAX_MESSAGE_SIZE: i64 = 64 * 1024 * 1024;
+/// How long a server that cannot be reached is tried again.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// No timeout is longer than this, so that no clock overflows.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What the transport itself sets: a user's value would break it or be overridden.
+const OWN_HEADERS: [&str; 17] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "keep-alive",
+];
+
+/// A setting that cannot be used: which one, and what to do about it. Never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {message}")]
+pub struct ConfigError {
+    /// The setting, by its name in [`Settings`].
+    pub name: &'static str,
+    /// What is wrong, and the remedy, in one line.
+    pub message: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, message: message.into() }
+    }
+}
+
+/// What was asked for; `None` stands for the default.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// The endpoint: http or https, used exactly as given.
+    pub url: String,
+    /// Headers for every request, as names and values.
+    pub headers: Vec<(String, String)>,
+    /// The `Authorization` value, or a bare token, which is then sent as a Bearer token.
+    pub auth: Option<String>,
+    /// Seconds a server may be silent about a request.
+    pub timeout: Option<f64>,
+    /// Seconds a connection may take.
+    pub connect_timeout: Option<f64>,
+    /// Requests in flight at once.
+    pub concurrency: Option<i64>,
+    /// Bytes of the largest message.
+    pub max_message_size: Option<i64>,
+    /// A PEM file with authorities to trust beside the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// A PEM file with the client's certificate.
+    pub client_cert: Option<PathBuf>,
+    /// A PEM file with the client's private key, unless the certificate's file has it.
+    pub client_key: Option<PathBuf>,
+    /// Accept any certificate.
+    pub insecure: bool,
+    /// The proxy to use in place of the one in the environment.
+    pub proxy: Option<String>,
+}
+
+/// Settings that were found good.
+#[derive(Clone)]
+pub struct Config {
+    rules: ferry_proto::Config,
+    connect_timeout: Duration,
+    tls: rustls::ClientConfig,
+    proxy: Option<Url>,
+    insecure: bool,
+}
+
+impl Settings {
+    /// Checks everything, reads the certificate files and fills in the defaults.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        let url = endpoint(&self.url)?;
+        let headers = headers(&self.headers, self.auth.as_deref())?;
+        let trust = Trust {
+            ca_cert: self.ca_cert.as_deref(),
+            client_cert: self.client_cert.as_deref(),
+            client_key: self.client_key.as_deref(),
+            insecure: self.insecure,
+        };
+        Ok(Config {
+            rules: ferry_proto::Config {
+                url,
+                headers,
+                response_timeout: seconds("timeout", self.timeout.unwrap_or(TIMEOUT))?,
+                connect_patience: CONNECT_PATIENCE,
+                concurrency: count("concurrency", self.concurrency.unwrap_or(CONCURRENCY))?,
+                max_message: count(
+                    "max_message_size",
+                    self.max_message_size.unwrap_or(MAX_MESSAGE_SIZE),
+                )?,
+            },
+            connect_timeout: seconds(
+                "connect_timeout",
+                self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+            )?,
+            tls: tls::client_config(&trust)?,
+            proxy: self.proxy.as_deref().map(proxy).transpose()?,
+            insecure: self.insecure,
+        })
+    }
+}
+
+impl Config {
+    /// What the rules need to know.
+    #[must_use]
+    pub fn rules(&self) -> &ferry_proto::Config {
+        &self.rules
+    }
+
+    /// How long a connection may take, name lookup and TLS included.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// Whom to trust, and as whom to appear.
+    #[must_use]
+    pub fn tls(&self) -> &rustls::ClientConfig {
+        &self.tls
+    }
+
+    /// The proxy that was asked for by name; it may hold a password.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&Url> {
+        self.proxy.as_ref()
+    }
+
+    /// Whether any certificate is accepted.
+    #[must_use]
+    pub fn insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// The endpoint as it may be shown: keys are sometimes put into the query, so it is left out.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        shown(&self.rules.url)
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("url", &self.shown_url())
+            .field(
+                "headers",
+                &self.rules.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            )
+            .field("timeout", &self.rules.response_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("concurrency", &self.rules.concurrency)
+            .field("max_message_size", &self.rules.max_message)
+            .field("insecure", &self.insecure)
+            .field("proxy", &self.proxy.as_ref().map(shown))
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address without what may be secret in it.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // Refused only for addresses that cannot have either; those have nothing to hide.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+    if url.query().is_some() {
+        url.set_query(Some("..."));
+    }
+    url.into()
+}
+
+fn endpoint(text: &str) -> Result<Url, ConfigError> {
+    let wrong = |message: &str| ConfigError::new("url", message);
+    let url = Url::parse(text.trim()).map_err(|error| {
+        wrong(&format!("not a URL ({error}); give the whole address, like https://example.com/mcp"))
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong(
+            "only http:// and https:// can be reached; give the address of the MCP endpoint",
+        ));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong(
+            "a URL must not hold a name or password, it would end up in logs; use the auth setting or a header",
+        ));
+    }
+    Ok(url)
+}
+
+fn proxy(text: &str) -> Result<Url, ConfigError> {
+    let wrong = || {
+        ConfigError::new(
+            "proxy",
+            "not a proxy address; give http://host:port or https://host:port, with user:password@ before the host if it asks for one",
+        )
+    };
+    let url = Url::parse(text.trim()).map_err(|_| wrong())?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(wrong()) }
+}
+
+fn headers(given: &[(String, String)], auth: Option<&str>) -> Result<HeaderMap, ConfigError> {
+    let mut headers = HeaderMap::with_capacity(given.len() + 1);
+    for (name, value) in given {
+        let name = name.trim();
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+            // A line given as the name may hold the secret too: only its first word is repeated.
+            let word: String =
+                name.chars().take_while(char::is_ascii_alphanumeric).take(40).collect();
+            let message = format!(
+                "{word:?} does not begin a header; write it as NAME:VALUE, like X-Team:blue"
+            );
+            ConfigError::new("headers", message)
+        })?;
+        if OWN_HEADERS.contains(&parsed.as_str()) || parsed.as_str().starts_with("mcp-param-") {
+            let message = format!("{parsed} is set by the transport itself; leave it out");
+            return Err(ConfigError::new("headers", message));
+        }
+        let value = secret(value).ok_or_else(|| {
+            let message = format!(
+                "the value of {parsed} has a line break or another control character; remove it"
+            );
+            ConfigError::new("headers", message)
+        })?;
+        headers.append(parsed, value);
+    }
+    if let Some(auth) = auth.map(str::trim) {
+        if headers.contains_key(AUTHORIZATION) {
+            let message = "an Authorization header is given as well; keep one of the two";
+            return Err(ConfigError::new("auth", message));
+        }
+        if auth.is_empty() {
+            let message =
+                "it is empty; give a token or a whole Authorization value, or leave it out";
+            return Err(ConfigError::new("auth", message));
+        }
+        let whole = if auth.contains(' ') { auth.to_owned() } else { format!("Bearer {auth}") };
+        let value = secret(&whole).ok_or_else(|| {
+            ConfigError::new("auth", "it has a line break or another control character; remove it")
+        })?;
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+/// A header value that knows not to show itself. Which of the user's headers are secret nobody can
+/// tell, so all are.
+fn secret(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(value.trim().as_bytes()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn seconds(name: &'static str, value: f64) -> Result<Duration, ConfigError> {
+    Duration::try_from_secs_f64(value)
+        .ok()
+        .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
+        .ok_or_else(|| {
+            let message = "give a number of seconds above 0 and not over 30 days, like 60 or 0.5";
+            ConfigError::new(name, message)
+        })
+}
+
+fn count(name: &'static str, value: i64) -> Result<usize, ConfigError> {
+    usize::try_from(value)
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| ConfigError::new(name, "give a whole number above 0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(url: &str) -> Settings {
+        Settings { url: url.into(), ..Settings::default() }
+    }
+
+    fn refused(settings: &Settings) -> ConfigError {
+        settings.check().expect_err("must be refused")
+    }
+
+    fn with_header(name: &str, value: &str) -> Settings {
+        Settings { headers: vec![(name.into(), value.into())], ..settings("http://h/mcp") }
+    }
+
+    #[test]
+    fn nothing_but_a_url_is_enough() {
+        let config = settings("http://localhost:8000/mcp").check().unwrap();
+        assert_eq!(config.rules().url.as_str(), "http://localhost:8000/mcp");
+        assert_eq!(config.rules().response_timeout, Duration::from_secs(60));
+        assert_eq!(config.connect_timeout(), Duration::from_secs(15));
+        assert_eq!((config.rules().concurrency, config.rules().max_message), (128, 64 << 20));
+        assert!(config.rules().headers.is_empty() && config.proxy().is_none());
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_reached_is_refused() {
+        for url in ["", "localhost:8000", "/mcp", "ftp://h/", "http://", "https://u:p@h/mcp"] {
+            assert_eq!(refused(&settings(url)).name, "url", "{url}");
+        }
+    }
+
+    #[test]
+    fn a_bare_token_is_sent_as_bearer_and_a_whole_value_as_it_is() {
+        for (given, sent) in [("abc", "Bearer abc"), ("Basic dTpw", "Basic dTpw")] {
+            let asked = Settings { auth: Some(given.into()), ..settings("http://h/mcp") };
+            let config = asked.check().unwrap();
+            let value = &config.rules().headers[AUTHORIZATION];
+            assert_eq!(value, sent);
+            assert!(value.is_sensitive());
+        }
+    }
+
+    #[test]
+    fn headers_of_the_transport_and_illegal_ones_are_refused() {
+        for name in ["Mcp-Session-Id", "HOST", "content-type", "Mcp-Param-Region", "a b", ""] {
+            assert_eq!(refused(&with_header(name, "x")).name, "headers", "{name}");
+        }
+        assert_eq!(refused(&with_header("X-A", "a\r\nX-B: b")).name, "headers");
+        assert!(with_header("X-Team", " bl\u{fc}e ").check().is_ok());
+    }
+
+    #[test]
+    fn two_authorizations_are_one_too_many() {
+        let both = Settings { auth: Some("t".into()), ..with_header("Authorization", "Bearer s") };
+        assert_eq!(refused(&both).name, "auth");
+    }
+
+    #[test]
+    fn times_and_counts_must_be_usable() {
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
+            let asked = Settings { timeout: Some(seconds), ..settings("http://h") };
+            assert_eq!(refused(&asked).name, "timeout");
+            let asked = Settings { connect_timeout: Some(seconds), ..settings("http://h") };
+            assert_eq!(refused(&asked).name, "connect_timeout");
+        }
+        for count in [0, -5] {
+            let asked = Settings { concurrency: Some(count), ..settings("http://h") };
+            assert_eq!(refused(&asked).name, "concurrency");
+            let asked = Settings { max_message_size: Some(count), ..settings("http://h") };
+            assert_eq!(refused(&asked).name, "max_message_size");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_its_setting() {
+        let ghost = Some(PathBuf::from("/no/such/ca.pem"));
+        let error = refused(&Settings { ca_cert: ghost.clone(), ..settings("https://h") });
+        assert_eq!(error.name, "ca_cert");
+        assert!(error.message.contains("/no/such/ca.pem"), "{error}");
+        let error = refused(&Settings { client_key: ghost, ..settings("https://h") });
+        assert_eq!(error.name, "client_key");
+    }
+
+    #[test]
+    fn no_secret_is_ever_shown() {
+        let asked = Settings {
+            auth: Some("s3cret".into()),
+            proxy: Some("http://me:s3cret@proxy:3128".into()),
+            ..with_header("X-Key", "s3cret")
+        };
+        let asked = Settings { url: "https://h/mcp?key=s3cret".into(), ..asked };
+        let shown = format!("{:?}", asked.check().unwrap());
+        assert!(!shown.contains("s3cret"), "{shown}");
+        let line = refused(&with_header("Authorization: s3cret", "x"));
+        assert!(!line.to_string().contains("s3cret"), "{line}");
+        let broken = Settings { proxy: Some("s3cret".into()), ..settings("http://h") };
+        assert!(!refused(&broken).to_string().contains("s3cret"));
+    }
+}
