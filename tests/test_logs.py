@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from mcp_ferry import _ferry
 from mcp_ferry.logs import ROOT, Log, printable, quoted
-
 from tests.support.ferry import INITIALIZE, INITIALIZED, Ferry, call, request
 
-SECRET = "s3cret-token"  # noqa: S105 - it is one, to be looked for
+SECRET = "s3cret-token"
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,9 @@ def test_secrets_and_session_ids_are_never_logged(tmp_path: Path) -> None:
         env = {"MCP_FERRY_AUTH": f"Bearer {SECRET}", "MCP_FERRY_HEADERS": f"X-Key: {SECRET}"}
         arguments = (f"{server.url}?key={SECRET}", "--log-level", "debug", "--log-file", str(path))
         with Ferry(*arguments, env=env) as ferry:
-            ferry.write(INITIALIZE, INITIALIZED, call(2, "echo", text="hi"), request(3, "no/such"), "not json")
+            ferry.write(
+                INITIALIZE, INITIALIZED, call(2, "echo", text="hi"), request(3, "no/such"), "not json"
+            )
             ferry.reply(2)
             ferry.reply(3)
             assert ferry.end() == 0
@@ -105,10 +107,12 @@ def test_secrets_and_session_ids_are_never_logged(tmp_path: Path) -> None:
 
 def test_json_logs_are_json_lines(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    with _ferry.Server() as server:
-        with Ferry(server.url, "--log-level", "debug", "--log-file", str(path), "--log-format", "json") as ferry:
-            ferry.write(INITIALIZE)
-            assert ferry.end() == 0
+    with (
+        _ferry.Server() as server,
+        Ferry(server.url, "--log-level", "debug", "--log-file", str(path), "--log-format", "json") as ferry,
+    ):
+        ferry.write(INITIALIZE)
+        assert ferry.end() == 0
     records = [json.loads(line) for line in logged(path)]
     assert records
     assert all(record["logger"].startswith("mcp_ferry.") for record in records)

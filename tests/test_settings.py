@@ -6,11 +6,11 @@ import inspect
 from pathlib import Path
 
 import pytest
-from mcp_ferry import settings
 from mcp_ferry._ferry import Config
+
+from mcp_ferry import settings
 from mcp_ferry.exceptions import ConfigError
 from mcp_ferry.settings import SHELL_DEFAULTS, TABLE, complete_url, find, read_size
-
 from tests.support.settings_page import page
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +93,14 @@ def test_which_url_wins() -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("1048576", 1 << 20), ("1MiB", 1 << 20), ("64mib", 64 << 20), ("10M", 10_000_000), ("2 kB", 2000), ("1G", 10**9)],
+    [
+        ("1048576", 1 << 20),
+        ("1MiB", 1 << 20),
+        ("64mib", 64 << 20),
+        ("10M", 10_000_000),
+        ("2 kB", 2000),
+        ("1G", 10**9),
+    ],
 )
 def test_sizes(text: str, size: int) -> None:
     assert read_size(text) == size

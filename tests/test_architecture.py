@@ -1,0 +1,75 @@
+"""The walls between the rooms: who may depend on whom, read from the manifests and the sources."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+CRATES = {
+    "ferry-proto": {"base64", "bytes", "http", "log", "memchr", "serde", "serde_json", "url"},
+}
+SOURCES = {
+    "__init__": set[str](),
+    "__main__": {"mcp_ferry.cli"},
+    "cli": {"mcp_ferry", "mcp_ferry._ferry", "mcp_ferry.exceptions", "mcp_ferry.logs"},
+    "demo": {"mcp_ferry._ferry"},
+    "exceptions": set[str](),
+    "logs": set[str](),
+    "settings": {"mcp_ferry.exceptions"},
+}
+"""Each module of the shell and what of the package it may import; the rest must be the standard library."""
+SOURCES["__init__"] = {"mcp_ferry", "mcp_ferry._ferry", "mcp_ferry.exceptions"}
+
+
+def dependencies(kind: str | None) -> dict[str, set[str]]:
+    """Each crate of the workspace and its direct dependencies (kind None: those it is built with)."""
+    told = subprocess.run(
+        ["cargo", "metadata", "--no-deps", "--format-version", "1", "--offline", "--locked"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return {
+        package["name"]: {one["name"] for one in package["dependencies"] if one["kind"] == kind}
+        for package in json.loads(told.stdout)["packages"]
+    }
+
+
+def imports(source: Path) -> set[str]:
+    """Every module that a source imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("crate", CRATES)
+def test_a_crate_knows_what_stands_before_it_and_no_more(crate: str) -> None:
+    assert dependencies(None)[crate] == CRATES[crate]
+
+
+def test_every_crate_has_its_row() -> None:
+    assert set(dependencies(None)) == set(CRATES)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_module_of_the_shell_imports_what_it_may(module: str) -> None:
+    found = imports(ROOT / "python" / "mcp_ferry" / f"{module}.py")
+    own = {name for name in found if name.partition(".")[0] == "mcp_ferry"}
+    assert own <= SOURCES[module]
+    assert {name.partition(".")[0] for name in found - own} <= set(sys.stdlib_module_names)
+
+
+def test_every_module_of_the_shell_has_its_row() -> None:
+    assert {path.stem for path in (ROOT / "python" / "mcp_ferry").glob("*.py")} == set(SOURCES)
