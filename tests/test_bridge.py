@@ -21,12 +21,14 @@ class Watched:
     """The server, and what it saw."""
 
     def __init__(self, *, events: bool) -> None:
-        self.exchanges: list[dict[str, Any]] = []
-        self.server = Server(events=events, observe=self.exchanges.append)
+        self._exchanges: list[dict[str, Any]] = []
+        self.server = Server(events=events, observe=self._exchanges.append)
         self.url = self.server.url
 
-    def methods(self) -> list[str]:
-        return [exchange["method"] for exchange in self.exchanges]
+    def seen(self) -> list[dict[str, Any]]:
+        """Every exchange, in order; ends the server, so that none is still being told."""
+        self.server.close()
+        return self._exchanges
 
 
 @pytest.fixture(params=[False, True], ids=["json", "events"])
@@ -71,10 +73,11 @@ def test_both_lines_at_once(server: Watched, stdin: str) -> None:
         assert ferry.wait() == 0
         assert len(ferry.lines) == 2
         assert ferry.stderr == ""
-    assert server.methods() == ["POST", "POST", "DELETE"]
-    first, second, last = (dict(exchange["headers"]) for exchange in server.exchanges)
+    seen = server.seen()
+    assert [exchange["method"] for exchange in seen] == ["POST", "POST", "DELETE"]
+    first, second, last = (dict(exchange["headers"]) for exchange in seen)
     assert "mcp-session-id" not in first
-    session = server.exchanges[0]["issued_session"]
+    session = seen[0]["issued_session"]
     for headers in (second, last):
         assert headers["mcp-session-id"] == session
         assert headers["mcp-protocol-version"] == "2025-03-26"
@@ -83,7 +86,7 @@ def test_both_lines_at_once(server: Watched, stdin: str) -> None:
 def test_nothing_is_sent_before_the_client_speaks(server: Watched) -> None:
     with Ferry(server.url) as ferry:
         assert ferry.end() == 0
-    assert server.exchanges == []
+    assert server.seen() == []
 
 
 def test_no_initialize_at_all_gets_the_servers_own_error(server: Watched) -> None:
@@ -267,7 +270,7 @@ def test_silence_is_an_error_after_the_timeout_and_the_server_is_told(server: Wa
         ferry.write(call(2, "slow", seconds=FOREVER))
         assert "error" in ferry.reply(2)
         assert ferry.end() == 0
-    assert any(b"notifications/cancelled" in exchange["body"] for exchange in server.exchanges)
+    assert any(b"notifications/cancelled" in exchange["body"] for exchange in server.seen())
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 418, 500, 503])
@@ -297,7 +300,7 @@ def test_a_signal_ends_the_session_and_the_process(server: Watched, number: sign
         assert ferry.wait() == 0
         assert "error" in ferry.reply(2)
         assert ferry.stderr == ""
-    assert server.methods()[-1] == "DELETE"
+    assert server.seen()[-1]["method"] == "DELETE"
 
 
 def test_a_closed_stdout_ends_it_quietly(server: Watched) -> None:

@@ -94,7 +94,7 @@ def format_text(record: logging.LogRecord) -> str:
     """`time level part message key=value …` with everything that a terminal would act on escaped."""
     words = [timestamp(record.created), record.levelname.lower(), record.name.removeprefix(ROOT + ".")]
     words.append(printable(record.getMessage()))
-    words += [f"{printable(name)}={quoted(value)}" for name, value in fields_of(record).items()]
+    words += [f"{printable(name)}={quoted(value)}" for name, value in sorted(fields_of(record).items())]
     return " ".join(words)
 
 

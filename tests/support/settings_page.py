@@ -1,6 +1,6 @@
 """Writes docs/settings.md from the table of settings.
 
-    python -m tests.support.settings_page > docs/settings.md
+python -m tests.support.settings_page > docs/settings.md
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import sys
 from itertools import groupby
 
 from mcp_ferry._ferry import Config
+
 from mcp_ferry.settings import TABLE, Setting, show_default
 
 OPENING = """\
