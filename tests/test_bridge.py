@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mcp_ferry._ferry import Server
 
+from mcp_ferry._ferry import Server
 from tests.support.ferry import INITIALIZE, INITIALIZED, TOOLS_LIST, Ferry, call, is_response_to, request
 from tests.support.peer import Exchange, Peer
 

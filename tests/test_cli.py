@@ -10,9 +10,9 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from mcp_ferry._ferry import Server
 
 from mcp_ferry import __version__
+from mcp_ferry._ferry import Server
 from mcp_ferry.settings import TABLE
 from tests.support.ferry import DEADLINE, INITIALIZE, TOOLS_LIST, Ferry, clean_environment
 
@@ -231,8 +231,9 @@ def test_demo_shows_the_crossing() -> None:
     assert "\x1b" not in shown.stdout
 
 
-def test_demo_refuses_what_it_does_not_know() -> None:
-    ended = ferry("demo", "--nonsense")
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["--port", "some"], ["--port", "99999"]])
+def test_demo_refuses_what_it_cannot_use(arguments: list[str]) -> None:
+    ended = ferry("demo", *arguments)
     assert ended.returncode == 2
     [line] = ended.stderr.splitlines()
     assert line.startswith("mcp-ferry: ")

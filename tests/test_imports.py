@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from mcp_ferry._ferry import Server
 
 import mcp_ferry
+from mcp_ferry._ferry import Server
 from tests.support.ferry import DEADLINE, INITIALIZE, clean_environment
 
 OWN = {"mcp_ferry", *(f"mcp_ferry.{name}" for name in ("_ferry", "cli", "exceptions", "logs", "settings"))}

@@ -36,7 +36,7 @@ def test_a_text_line(tmp_path: Path) -> None:
     [line] = logged(tmp_path / "log")
     time, rest = line.split(" ", 1)
     assert time.endswith("Z")
-    assert rest == 'warning session 100% gone status=404 said="not here"'
+    assert rest == 'warning session 100% gone said="not here" status=404'
 
 
 def test_a_json_line(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import inspect
 from pathlib import Path
 
 import pytest
-from mcp_ferry._ferry import Config
 
 from mcp_ferry import settings
+from mcp_ferry._ferry import Config
 from mcp_ferry.exceptions import ConfigError
 from mcp_ferry.settings import SHELL_DEFAULTS, TABLE, complete_url, find, read_size
 from tests.support.settings_page import page

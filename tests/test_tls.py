@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from mcp_ferry._ferry import Server
 
+from mcp_ferry._ferry import Server
 from tests.support.ferry import INITIALIZE, TOOLS_LIST, Ferry
 from tests.support.relays import TlsFront
 

@@ -11,7 +11,7 @@ import os
 import sys
 
 from mcp_ferry import settings
-from mcp_ferry.exceptions import ConfigError
+from mcp_ferry.exceptions import ConfigError, FerryError
 from mcp_ferry.logs import Log, say
 
 TYPE_CHECKING = False
@@ -183,12 +183,13 @@ def run(argv: Sequence[str]) -> int:
 
             return demo.main(argv[1:])
         return bridge(argv)
-    except SystemExit as end:  # argparse after --help and --version
-        return end.code if isinstance(end.code, int) else OK
     except (UsageError, ConfigError) as error:
         say(f"mcp-ferry: {error}")
         return USAGE
-    except (KeyboardInterrupt, BrokenPipeError):
+    except FerryError as error:
+        say(f"mcp-ferry: {error}")
+        return UNEXPECTED
+    except (SystemExit, KeyboardInterrupt, BrokenPipeError):  # the first is argparse's, after --help
         return OK
     except Exception as error:  # noqa: BLE001 - the last resort, so that nobody sees a traceback
         say(f"mcp-ferry: unexpected {type(error).__name__}: {error}; please report this")

@@ -6,17 +6,17 @@ once: the second arrives before the session that it needs exists. What is shown 
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import threading
 
 from mcp_ferry._ferry import Server
+from mcp_ferry.cli import Parser, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
 CONVERSATION = (
@@ -34,19 +34,25 @@ BOLD, DIM, GREEN, RED, CYAN = "1", "2", "32", "31", "36"
 
 def main(argv: Sequence[str]) -> int:
     """Run the demo; the exit status says whether both answers were right."""
-    parser = argparse.ArgumentParser(prog="mcp-ferry demo", description="Show a crossing, on both sides.")
+    parser = Parser(prog="mcp-ferry demo", description="Show a crossing, on both sides.", allow_abbrev=False)
     parser.add_argument("--serve", action="store_true", help="keep the server up and print client settings")
     parser.add_argument("--port", type=int, default=0, help="the loopback port (default: any free one)")
     options = parser.parse_args(argv)
-    if options.serve:
-        return serve(options.port)
-    return cross(options.port)
+    return serve(options.port) if options.serve else cross(options.port)
+
+
+def listen(port: int, observe: Callable[[dict[str, Any]], object] | None = None) -> Server:
+    """Start the server, or say that the port will not do."""
+    try:
+        return Server(port=port, observe=observe)
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"{error}; choose another port with --port, or none") from None
 
 
 def cross(port: int) -> int:
     """Carry the conversation over and show it."""
     exchanges: list[Mapping[str, Any]] = []
-    with Server(port=port, observe=exchanges.append) as server:
+    with listen(port, exchanges.append) as server:
         print(paint(BOLD, "Two lines, written to stdin at once, for a server that demands a session"))
         print(f"  $ mcp-ferry {server.url}\n")
         bridge = subprocess.run(  # noqa: S603 - our own command
@@ -127,7 +133,7 @@ def shorten(session: str | None) -> str:
 
 def serve(port: int) -> int:
     """Keep the server up until interrupted, and say how to connect clients to it."""
-    with Server(port=port) as server:
+    with listen(port) as server:
         command = {"command": sys.executable, "args": ["-m", "mcp_ferry", server.url]}
         print(f"A strict MCP server listens at {paint(BOLD, server.url)} (tools: echo, add, slow, ask).\n")
         print(paint(BOLD, "Claude Desktop (claude_desktop_config.json), Cursor (.cursor/mcp.json):"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 
 from mcp_ferry.exceptions import ConfigError
 
@@ -63,9 +64,9 @@ def read_seconds(text: str) -> float:
 def read_count(text: str) -> int:
     """A whole number."""
     try:
-        return int(text)
+        return within_reach(int(text))
     except ValueError:
-        raise ValueError(f"{text!r} is not a whole number; write for example 16") from None
+        raise ValueError(f"{text!r} is not a whole number in reach; write for example 16") from None
 
 
 UNITS = {"": 1, "K": 1000, "KI": 1 << 10, "M": 1000**2, "MI": 1 << 20, "G": 1000**3, "GI": 1 << 30}
@@ -76,7 +77,14 @@ def read_size(text: str) -> int:
     found = re.fullmatch(r"\s*(\d+)\s*([KMG]I?)?B?\s*", text.upper())
     if not found:
         raise ValueError(f"{text!r} is not a size; write for example 64MiB, 10M or 1048576")
-    return int(found[1]) * UNITS[found[2] or ""]
+    return within_reach(int(found[1]) * UNITS[found[2] or ""])
+
+
+def within_reach(number: int) -> int:
+    """The number, if the native module can hold it."""
+    if abs(number) > sys.maxsize:
+        raise ValueError("it is more than this machine can count; write less, for example 1GiB")
+    return number
 
 
 def read_switch(text: str) -> bool:
