@@ -2,6 +2,8 @@
 
 // The attributes tell the lints that helpers, too, may fail a test by a panic.
 #[cfg(test)]
+mod bin;
+#[cfg(test)]
 mod harbour;
 #[cfg(test)]
 mod tools;
