@@ -43,13 +43,7 @@ impl Framer {
     /// A framer for lines of at most `limit` bytes, line end not counted.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self {
-            buffer: BytesMut::new(),
-            searched: 0,
-            limit,
-            at_start: true,
-            dropping: None,
-        }
+        Self { buffer: BytesMut::new(), searched: 0, limit, at_start: true, dropping: None }
     }
 
     /// Where to append what was read. Call [`Self::next_frame`] until it has no more after each append.
@@ -211,7 +205,10 @@ mod tests {
         let input = b"12345\r\n123456\n1234\n";
         for step in 1..input.len() {
             let got = frames(input, 5, step);
-            assert!(matches!(&got[..], [Frame::Line(_), Frame::TooLong(_), Frame::Line(_)]), "{got:?}");
+            assert!(
+                matches!(&got[..], [Frame::Line(_), Frame::TooLong(_), Frame::Line(_)]),
+                "{got:?}"
+            );
         }
     }
 

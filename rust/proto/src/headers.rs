@@ -83,7 +83,11 @@ pub fn legacy_post(own: &HeaderMap, session: &SessionHeaders) -> HeaderMap {
 
 /// The headers of a GET that opens a stream: the listener, or one that goes on after `last_event`.
 #[must_use]
-pub fn stream_get(own: &HeaderMap, session: &SessionHeaders, last_event: Option<&Bytes>) -> HeaderMap {
+pub fn stream_get(
+    own: &HeaderMap,
+    session: &SessionHeaders,
+    last_event: Option<&Bytes>,
+) -> HeaderMap {
     let mut headers = own.clone();
     headers.insert(ACCEPT, EVENTS);
     session.put(&mut headers);
@@ -208,7 +212,9 @@ mod tests {
     fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap()))
+            .map(|(name, value)| {
+                (HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+            })
             .collect()
     }
 
@@ -236,7 +242,11 @@ mod tests {
         let id = session_id(&map(&[("mcp-session-id", "ab!~1")])).unwrap().unwrap();
         assert!(id.is_sensitive());
         for bad in ["a b", "", "caf\u{e9}", "a\tb"] {
-            assert_eq!(session_id(&map(&[("mcp-session-id", bad)])), Err(IllegalSessionId), "{bad:?}");
+            assert_eq!(
+                session_id(&map(&[("mcp-session-id", bad)])),
+                Err(IllegalSessionId),
+                "{bad:?}"
+            );
         }
     }
 

@@ -46,7 +46,8 @@ impl Id {
         let Ok(own) = std::str::from_utf8(&self.0) else { return false };
         if own.starts_with('"') {
             let unescape = |raw| serde_json::from_str::<String>(raw).ok();
-            return text.starts_with('"') && unescape(own).is_some_and(|id| Some(id) == unescape(text));
+            return text.starts_with('"')
+                && unescape(own).is_some_and(|id| Some(id) == unescape(text));
         }
         // Two integers are equal when their digits are: 2^53+1 is not 2^53. Only where one of them
         // is written as a fraction can the spelling differ.
@@ -131,7 +132,8 @@ pub fn peek(text: &str) -> Result<Message<'_>, Malformed<'_>> {
     }
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(not_json)?;
     let id = envelope.id.map(RawValue::get);
-    let answerable = id.filter(|raw| raw.starts_with(['"', '-']) || raw.starts_with(|c: char| c.is_ascii_digit()));
+    let answerable = id
+        .filter(|raw| raw.starts_with(['"', '-']) || raw.starts_with(|c: char| c.is_ascii_digit()));
     let is_error = envelope.error.is_some_and(|error| error.get() != "null");
     let refuse = |why| Err(Malformed::Message(why, answerable));
     let (shape, method) = match envelope.method {
@@ -422,7 +424,9 @@ mod tests {
         ] {
             assert!(matches!(peek(text), Err(Malformed::Message(_, got)) if got == id), "{text}");
         }
-        for text in ["", "{", "nonsense", r#"{"a":1}}"#, r#"{"a":01}"#, "{\"a\":\"\n\"}", r#"{"a":}"#] {
+        for text in
+            ["", "{", "nonsense", r#"{"a":1}}"#, r#"{"a":01}"#, "{\"a\":\"\n\"}", r#"{"a":}"#]
+        {
             assert!(matches!(peek(text), Err(Malformed::Json(_))), "{text}");
         }
     }

@@ -89,7 +89,8 @@ impl Outliner {
                 // An id is never an object or an array; and an array at the top is a batch, whose
                 // members stand at depth 2 and are not looked at.
                 self.key = Key::Other;
-                self.depth = self.depth.saturating_add(if byte == b'[' && self.depth == 0 { 2 } else { 1 });
+                self.depth =
+                    self.depth.saturating_add(if byte == b'[' && self.depth == 0 { 2 } else { 1 });
             }
             b'}' | b']' => {
                 if self.depth == 1 {
@@ -159,7 +160,11 @@ mod tests {
     fn finds_the_top_level_id_and_nothing_else() {
         for (text, id, has_method) in [
             (r#"{"id":1,"method":"m"}"#, Some("1"), true),
-            (r#"{"method":"m","params":{"id":2,"a":[{"id":3}]},"id":"x\"y"}"#, Some(r#""x\"y""#), true),
+            (
+                r#"{"method":"m","params":{"id":2,"a":[{"id":3}]},"id":"x\"y"}"#,
+                Some(r#""x\"y""#),
+                true,
+            ),
             (r#"{ "id" : -1.0 , "result":{}}"#, Some("-1.0"), false),
             (r#"{"id":null,"method":"m"}"#, None, true),
             (r#"{"id":{"a":1},"method":"m"}"#, None, true),

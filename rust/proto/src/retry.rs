@@ -106,7 +106,7 @@ impl Backoff {
         }
     }
 
-    /// SplitMix64 (Steele, Lea, Flood 2014): enough for jitter.
+    /// `SplitMix64` (Steele, Lea, Flood 2014): enough for jitter.
     fn random(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;

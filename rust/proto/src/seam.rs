@@ -8,9 +8,15 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-/// Names one HTTP request and whatever its answer brings. Never used twice by one bridge.
+/// Names one HTTP request and whatever its answer brings. Never used twice by one bridge: a message
+/// that is sent again keeps its number and takes the next attempt, so that nothing late is mistaken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ExchangeId(pub u64);
+pub struct ExchangeId {
+    /// The exchange, the same for all its attempts.
+    pub number: u64,
+    /// Which of its attempts, from 1.
+    pub attempt: u32,
+}
 
 /// What happened on one of the shores, or on the clock.
 #[derive(Debug)]

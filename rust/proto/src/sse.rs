@@ -299,7 +299,8 @@ mod tests {
         let kinds = |input: &[u8]| -> Vec<Kind> {
             decode(input, 3).0.into_iter().map(|event| event.kind).collect()
         };
-        let input = b"event: endpoint\ndata: /m\n\ndata: a\n\nevent: x\ndata: b\n\nevent: x\n\ndata: c\n\n";
+        let input =
+            b"event: endpoint\ndata: /m\n\ndata: a\n\nevent: x\ndata: b\n\nevent: x\n\ndata: c\n\n";
         assert_eq!(kinds(input), [Kind::Endpoint, Kind::Message, Kind::Other, Kind::Message]);
     }
 

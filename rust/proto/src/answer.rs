@@ -1,0 +1,545 @@
+//! What the server answers: heads, bodies and ends of exchanges, and what they make of them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
+
+use crate::bridge::Bridge;
+use crate::exchange::{Exchange, Role, Stage, Whole};
+use crate::frame::{Frame, Framer};
+use crate::headers::{self, Media};
+use crate::outgoing::What;
+use crate::reply::{Failure, Kind, Quoted};
+use crate::retry::Verdict;
+use crate::seam::{ExchangeId, Fault, FaultKind, Head};
+use crate::session::Step;
+use crate::sse::Decoder;
+
+/// How long a stream whose reply is in may stay open. Servers end it at once; the moment lets the
+/// connection be used again.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long the listener may take to bring the reply to a request that was answered by 202.
+const ELSEWHERE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often one request is redirected (RFC 9110 leaves it open; browsers allow 20, curl 30: an
+/// endpoint that needs more than five is a loop).
+const MOST_REDIRECTS: u32 = 5;
+
+impl Bridge {
+    pub(crate) fn on_sent(&mut self, id: ExchangeId) {
+        if let Some(exchange) = self.exchanges.get_mut(&id.number)
+            && exchange.attempt == id.attempt
+        {
+            exchange.sent = true;
+        }
+    }
+
+    pub(crate) fn on_head(&mut self, id: ExchangeId, head: Head) {
+        let Some(mut exchange) = self.take(id) else { return };
+        let number = id.number;
+        exchange.sent = true;
+        if exchange.deadline.is_some() && exchange.owes() {
+            exchange.deadline = Some(self.now + self.config.response_timeout);
+        }
+        self.lane.let_go(number);
+        if matches!(exchange.role, Role::Farewell) && !is_redirect(head.status) {
+            // Whatever it says ("405 Method Not Allowed" is permitted): the session is over.
+            self.abort(number, &mut exchange);
+            self.release(number, &mut exchange);
+        } else if head.status.is_success() {
+            self.on_success(number, exchange, head);
+        } else if is_redirect(head.status) && head.headers.contains_key(LOCATION) {
+            self.on_redirect(number, exchange, &head);
+        } else {
+            exchange.stage = Stage::Whole(Whole::new(head.status, head.headers));
+            self.put(number, exchange);
+        }
+    }
+
+    fn on_success(&mut self, number: u64, mut exchange: Exchange, head: Head) {
+        let media = headers::media(&head.headers);
+        let limit = self.config.max_message;
+        let is_initialize = match &exchange.role {
+            Role::Reopen(_) => true,
+            Role::Client(outgoing) => outgoing.what == What::Initialize,
+            _ => false,
+        };
+        if is_initialize {
+            let Ok(given) = headers::session_id(&head.headers) else {
+                let failure = Failure::new(
+                    Kind::Session,
+                    "the server's Mcp-Session-Id has characters that no session id may have; \
+                     the server has to be mended",
+                );
+                self.abort(number, &mut exchange);
+                return self.fail(number, exchange, failure);
+            };
+            exchange.given = given;
+        }
+        let empty = matches!(head.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT);
+        match &exchange.role {
+            Role::Own(_) => return self.linger(number, exchange),
+            Role::Announce(_) => {
+                self.on_announced();
+                self.restore();
+                return self.linger(number, exchange);
+            }
+            Role::Listener if media != Media::Events => {
+                self.abort(number, &mut exchange);
+                return self.on_no_listener(number, exchange);
+            }
+            Role::Client(outgoing) if outgoing.what == What::Initialized => {
+                self.on_announced();
+            }
+            _ => {}
+        }
+        exchange.stage = match media {
+            _ if empty => return self.on_accepted(number, exchange),
+            Media::Events => Stage::Events(Decoder::new(limit)),
+            Media::Lines => Stage::Lines(Framer::new(limit)),
+            Media::Whole => Stage::Whole(Whole::new(head.status, head.headers)),
+        };
+        let waited_for =
+            exchange.owes() || matches!(exchange.role, Role::Listener | Role::Reopen(_));
+        if waited_for {
+            self.put(number, exchange);
+        } else {
+            self.linger(number, exchange);
+        }
+    }
+
+    /// 202 or 204: enough for a notification. The reply to a request may come by the listener.
+    fn on_accepted(&mut self, number: u64, mut exchange: Exchange) {
+        if !exchange.owes() && !matches!(exchange.role, Role::Reopen(_)) {
+            return self.linger(number, exchange);
+        }
+        if exchange.session.is_some() && self.listener.is_some() {
+            exchange.stage = Stage::Elsewhere;
+            exchange.deadline = Some(self.now + ELSEWHERE_PATIENCE);
+            return self.put(number, exchange);
+        }
+        self.abort(number, &mut exchange);
+        self.fail_unanswered(number, exchange, "the server accepted the request and sent no reply");
+    }
+
+    fn on_redirect(&mut self, number: u64, mut exchange: Exchange, head: &Head) {
+        self.abort(number, &mut exchange);
+        let location =
+            head.headers.get(LOCATION).map(http::HeaderValue::as_bytes).unwrap_or_default();
+        let target =
+            std::str::from_utf8(location).ok().and_then(|text| exchange.url.join(text).ok());
+        exchange.tries.redirects += 1;
+        let message = match target {
+            Some(target) if target.origin() == self.config.url.origin() => {
+                if exchange.tries.redirects <= MOST_REDIRECTS {
+                    exchange.url = target;
+                    exchange.stage = Stage::Waiting(self.now);
+                    self.put(number, exchange);
+                    return self.start(number);
+                }
+                format!("the server redirects in circles, at last to {}", Quoted(location))
+            }
+            _ => format!(
+                "the server redirects to {}, another origin, where no credential may go; \
+                 give that URL to mcp-ferry if it is meant",
+                Quoted(location)
+            ),
+        };
+        let failure = Failure {
+            http_status: Some(head.status.as_u16()),
+            ..Failure::new(Kind::Redirect, message)
+        };
+        self.fail(number, exchange, failure);
+    }
+
+    pub(crate) fn on_chunk(&mut self, id: ExchangeId, piece: Bytes) {
+        let Some(mut exchange) = self.take(id) else { return };
+        let number = id.number;
+        let timeout = self.now + self.config.response_timeout;
+        let mut heard = true;
+        let fits = match std::mem::replace(&mut exchange.stage, Stage::Asked) {
+            Stage::Whole(mut whole) => {
+                whole.push(piece);
+                let fits = whole.len() <= self.config.max_message;
+                exchange.stage = Stage::Whole(whole);
+                fits
+            }
+            Stage::Events(mut decoder) => {
+                decoder.push(&piece);
+                heard = false;
+                let fits = self.drain_events(number, &mut exchange, &mut decoder, &mut heard);
+                exchange.stage = Stage::Events(decoder);
+                fits
+            }
+            Stage::Lines(mut framer) => {
+                framer.buffer().extend_from_slice(&piece);
+                let mut fits = true;
+                while let Some(frame) = framer.next_frame() {
+                    match frame {
+                        Frame::Line(line) => self.deliver(number, &mut exchange, &line),
+                        Frame::TooLong(_) => fits = false,
+                    }
+                }
+                exchange.stage = Stage::Lines(framer);
+                fits
+            }
+            Stage::Linger(Some(mut decoder)) => {
+                decoder.push(&piece);
+                let fits = self.drain_events(number, &mut exchange, &mut decoder, &mut heard);
+                exchange.stage = Stage::Linger(fits.then_some(decoder));
+                true
+            }
+            other => {
+                exchange.stage = other;
+                true
+            }
+        };
+        if !fits {
+            self.abort(number, &mut exchange);
+            return self.on_too_large(number, exchange);
+        }
+        let is_linger = matches!(exchange.stage, Stage::Linger(_) | Stage::Elsewhere);
+        if heard && exchange.deadline.is_some() && !is_linger {
+            exchange.deadline = Some(timeout);
+        }
+        self.put_or_linger(number, exchange);
+    }
+
+    /// Delivers every complete event; false if one is over the limit.
+    fn drain_events(
+        &mut self,
+        number: u64,
+        exchange: &mut Exchange,
+        decoder: &mut Decoder,
+        heard: &mut bool,
+    ) -> bool {
+        loop {
+            match decoder.next_event() {
+                Ok(Some(event)) => {
+                    *heard = true;
+                    if event.kind == crate::sse::Kind::Message {
+                        self.deliver(number, exchange, &event.data);
+                    }
+                }
+                Ok(None) => break,
+                Err(crate::sse::TooLarge) => return false,
+            }
+        }
+        // A comment that keeps the connection alive is silence; a large event on its way is not.
+        *heard |= decoder.held() > 4096;
+        if let Some(last) = decoder.last_id()
+            && exchange.resume.last_id.as_ref() != Some(last)
+        {
+            exchange.resume.last_id = Some(last.clone());
+            exchange.tries.resumes = 0;
+        }
+        exchange.resume.retry = decoder.retry().or(exchange.resume.retry);
+        true
+    }
+
+    /// Back into the map; or, if its last answer was just delivered, towards its end.
+    fn put_or_linger(&mut self, number: u64, exchange: Exchange) {
+        let answered = exchange.outgoing().is_some_and(|outgoing| outgoing.owed.is_empty());
+        if answered && matches!(exchange.stage, Stage::Events(_) | Stage::Lines(_)) {
+            self.linger(number, exchange);
+        } else {
+            self.put(number, exchange);
+        }
+    }
+
+    /// Nothing is owed any more: its place is free, and its stream may end by itself for a moment.
+    pub(crate) fn linger(&mut self, number: u64, mut exchange: Exchange) {
+        if std::mem::take(&mut exchange.slot) {
+            self.slots -= 1;
+        }
+        exchange.stage = match exchange.stage {
+            // A cancelled request whose answer has not begun: its head is still to come.
+            Stage::Asked if !exchange.sent => Stage::Asked,
+            Stage::Events(decoder) | Stage::Linger(Some(decoder)) => Stage::Linger(Some(decoder)),
+            _ => Stage::Linger(None),
+        };
+        if !exchange.on_wire {
+            return self.release(number, &mut exchange);
+        }
+        if let Some(outgoing) = exchange.outgoing_mut() {
+            outgoing.weight = None;
+        }
+        exchange.deadline = Some(self.now + LINGER);
+        self.put(number, exchange);
+    }
+
+    pub(crate) fn on_finished(&mut self, id: ExchangeId, outcome: Result<(), Fault>) {
+        let Some(mut exchange) = self.take(id) else { return };
+        let number = id.number;
+        exchange.on_wire = false;
+        self.lane.let_go(number);
+        match std::mem::replace(&mut exchange.stage, Stage::Linger(None)) {
+            Stage::Elsewhere => {
+                exchange.stage = Stage::Elsewhere;
+                self.put(number, exchange);
+            }
+            Stage::Linger(_) => self.release(number, &mut exchange),
+            Stage::Whole(whole) if outcome.is_ok() => self.on_whole(number, exchange, whole),
+            Stage::Events(mut decoder) => {
+                // "a\r" at the very end of a stream is a complete line.
+                let mut heard = false;
+                self.drain_events(number, &mut exchange, &mut decoder, &mut heard);
+                self.on_stream_end(number, exchange, outcome);
+            }
+            Stage::Lines(mut framer) => {
+                if let (Ok(()), Some(Frame::Line(line))) = (&outcome, framer.finish()) {
+                    self.deliver(number, &mut exchange, &line);
+                }
+                self.on_stream_end(number, exchange, outcome);
+            }
+            stage => {
+                exchange.sent |= !matches!(stage, Stage::Asked);
+                let ended = Fault {
+                    kind: FaultKind::Cut,
+                    detail: "the server closed the connection".into(),
+                };
+                self.on_fault(number, exchange, &outcome.err().unwrap_or(ended));
+            }
+        }
+    }
+
+    /// A body is complete.
+    fn on_whole(&mut self, number: u64, mut exchange: Exchange, whole: Whole) {
+        let (status, headers) = (whole.status, whole.headers.clone());
+        let body = whole.into_body();
+        if !status.is_success() {
+            return self.on_refusal(number, exchange, status, &headers, &body);
+        }
+        self.deliver(number, &mut exchange, &body);
+        if exchange.owes() || matches!(exchange.role, Role::Reopen(_)) {
+            let failure = wrong_reply(&body, status);
+            return self.fail(number, exchange, failure);
+        }
+        self.release(number, &mut exchange);
+    }
+
+    /// A stream ended, in order or not. What is still owed of it may be had by a GET, by asking
+    /// again, or not at all.
+    fn on_stream_end(&mut self, number: u64, mut exchange: Exchange, outcome: Result<(), Fault>) {
+        if matches!(exchange.role, Role::Listener) {
+            return self.on_listener_end(number, exchange);
+        }
+        if !exchange.owes() && !matches!(exchange.role, Role::Reopen(_)) {
+            return self.release(number, &mut exchange);
+        }
+        if self.resume(number, &mut exchange) {
+            return self.put(number, exchange);
+        }
+        match outcome {
+            Ok(()) => self.fail_unanswered(number, exchange, "the answer ended without a reply"),
+            Err(fault) => self.on_fault(number, exchange, &fault),
+        }
+    }
+
+    /// A status that is no success, with its body.
+    fn on_refusal(
+        &mut self,
+        number: u64,
+        mut exchange: Exchange,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) {
+        if matches!(exchange.role, Role::Listener) {
+            return self.on_listener_refused(number, exchange, status, headers);
+        }
+        if exchange.resume.last_id.is_some() && exchange.owes() {
+            return self.on_resume_refused(number, exchange, status);
+        }
+        if is_session_loss(&exchange, status, body) && exchange.tries.session == 0 {
+            return self.on_session_lost(number, exchange);
+        }
+        match self.retry_later(&mut exchange, crate::retry::judge_status(status), headers) {
+            Some(at) => {
+                exchange.stage = Stage::Waiting(at);
+                return self.put(number, exchange);
+            }
+            None if matches!(exchange.role, Role::Client(_)) => {
+                self.deliver_error(&mut exchange, body);
+            }
+            None => {}
+        }
+        let verdict = crate::retry::judge_status(status);
+        let failure = refused(status, headers, body, &exchange, verdict);
+        self.fail(number, exchange, failure);
+    }
+
+    fn on_too_large(&mut self, number: u64, exchange: Exchange) {
+        if matches!(exchange.role, Role::Listener) {
+            log::warn!(target: "mcp_ferry.server", "a message on the listener is over --max-message-size; it is lost");
+            return self.on_listener_end(number, exchange);
+        }
+        let limit = self.config.max_message;
+        let failure = Failure {
+            maybe_processed: true,
+            ..Failure::new(
+                Kind::TooLarge,
+                format!(
+                    "the server's answer is over the limit of {limit} bytes; raise --max-message-size"
+                ),
+            )
+        };
+        self.fail(number, exchange, failure);
+    }
+
+    /// An exchange that owes an answer and gets none, though nothing broke.
+    fn fail_unanswered(&mut self, number: u64, exchange: Exchange, what: &str) {
+        let failure = Failure {
+            maybe_processed: true,
+            ..Failure::new(Kind::NoReply, format!("{what}; the request may have been processed"))
+        };
+        self.retry_or_fail(number, exchange, Verdict::Unknown, failure);
+    }
+
+    /// Ends an exchange for good: every request that it still owes an answer gets this error.
+    pub(crate) fn fail(&mut self, number: u64, mut exchange: Exchange, mut failure: Failure) {
+        failure.attempts = exchange.attempt;
+        match &mut exchange.role {
+            Role::Client(outgoing) => {
+                let what = outgoing.what.clone();
+                for id in outgoing.owed.take_all() {
+                    log::info!(target: "mcp_ferry.exchange", "answered with an error of the ferry's own: {}", failure.message);
+                    self.write(&failure.reply(Some(&id)));
+                }
+                match what {
+                    What::Initialize => self.session.step(Step::InitializeFailed),
+                    What::Initialized => {
+                        log::warn!(target: "mcp_ferry.session", "notifications/initialized was not accepted: {}", failure.message);
+                        self.session.step(Step::InitializedSettled);
+                    }
+                    What::Note | What::Cancelled(_) => {
+                        log::warn!(target: "mcp_ferry.exchange", "a notification or response was lost: {}", failure.message);
+                    }
+                    _ => {}
+                }
+            }
+            Role::Reopen(_) => self.on_reopen_failed(&failure),
+            Role::Announce(_) => {
+                log::warn!(target: "mcp_ferry.session", "the new session was not announced: {}", failure.message);
+                self.on_announced();
+                self.restore();
+            }
+            Role::Own(_) => {
+                log::warn!(target: "mcp_ferry.session", "the new session lacks something of the old: {}", failure.message);
+            }
+            Role::Listener | Role::Farewell => {
+                log::debug!(target: "mcp_ferry.session", "{}", failure.message);
+            }
+        }
+        self.release(number, &mut exchange);
+    }
+
+    /// The deadline of an exchange has come.
+    pub(crate) fn on_deadline(&mut self, number: u64) {
+        let Some(mut exchange) = self.remove(number) else { return };
+        let waited = matches!(exchange.stage, Stage::Elsewhere);
+        self.abort(number, &mut exchange);
+        if waited {
+            return self.fail_unanswered(
+                number,
+                exchange,
+                "the server accepted the request and sent no reply",
+            );
+        }
+        if matches!(exchange.stage, Stage::Linger(_)) || matches!(exchange.role, Role::Farewell) {
+            return self.release(number, &mut exchange);
+        }
+        let seconds = self.config.response_timeout.as_secs_f64();
+        let failure = Failure {
+            maybe_processed: exchange.sent,
+            ..Failure::new(
+                Kind::Timeout,
+                format!(
+                    "the server was silent for {seconds} s; raise --timeout if it needs longer"
+                ),
+            )
+        };
+        self.tell_cancelled(&exchange);
+        self.fail(number, exchange, failure);
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 307 | 308)
+}
+
+/// Whether the server says that it does not know the session: by 404 (2025-03-26 and later, "Session
+/// Management" 3), or by a 400 that speaks of it, as several SDKs do.
+fn is_session_loss(exchange: &Exchange, status: StatusCode, body: &[u8]) -> bool {
+    if exchange.session.is_none() {
+        return false;
+    }
+    if status != StatusCode::BAD_REQUEST {
+        return status == StatusCode::NOT_FOUND;
+    }
+    let start = body.get(..body.len().min(4096)).unwrap_or(body);
+    let text = String::from_utf8_lossy(start).to_ascii_lowercase();
+    let phrases = [
+        "session id",
+        "session not found",
+        "invalid session",
+        "unknown session",
+        "not initialized",
+    ];
+    phrases.iter().any(|phrase| text.contains(phrase))
+}
+
+/// The error for a whole body that holds no reply to its request.
+fn wrong_reply(body: &[u8], status: StatusCode) -> Failure {
+    let (kind, message) = if body.trim_ascii().is_empty() {
+        (Kind::NoReply, "the server's answer was empty".to_owned())
+    } else {
+        (
+            Kind::WrongReply,
+            format!("the server's answer is no reply to this request: {}", Quoted(body)),
+        )
+    };
+    Failure {
+        http_status: Some(status.as_u16()),
+        maybe_processed: true,
+        ..Failure::new(kind, message)
+    }
+}
+
+/// The error for a status that is no success.
+fn refused(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    exchange: &Exchange,
+    verdict: Verdict,
+) -> Failure {
+    let said =
+        if body.trim_ascii().is_empty() { String::new() } else { format!(": {}", Quoted(body)) };
+    let (kind, message) = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            let wants = headers::challenge(headers)
+                .map(|it| format!(" (it asks for {})", Quoted(it.as_bytes())));
+            let wants = wants.unwrap_or_default();
+            let advice = if status == StatusCode::UNAUTHORIZED {
+                "set MCP_FERRY_AUTH or --header to a valid credential"
+            } else {
+                "this credential may not do that"
+            };
+            (Kind::Unauthorized, format!("the server answered {status}{wants}; {advice}{said}"))
+        }
+        StatusCode::NOT_FOUND if exchange.session.is_none() => (
+            Kind::HttpStatus,
+            format!("the server answered {status}; check the path of the URL{said}"),
+        ),
+        _ => (Kind::HttpStatus, format!("the server answered {status}{said}")),
+    };
+    Failure {
+        http_status: Some(status.as_u16()),
+        maybe_processed: verdict == Verdict::Unknown || status == StatusCode::INTERNAL_SERVER_ERROR,
+        ..Failure::new(kind, message)
+    }
+}

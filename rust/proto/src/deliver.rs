@@ -1,0 +1,208 @@
+//! From the server to the client: each message to stdout, each answer to whom it is owed.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::bridge::Bridge;
+use crate::exchange::{Exchange, Role, Stage};
+use crate::headers::SessionHeaders;
+use crate::message::{self, Message, Shape};
+use crate::outgoing::{Owed, What};
+use crate::reply::Quoted;
+use crate::session::{Step, version_header};
+
+/// How many unanswered requests of the server's are kept track of. More are carried all the same;
+/// only the clock of the calls behind them is not stopped.
+const MOST_ASKED: usize = 1024;
+
+impl Bridge {
+    /// Delivers what the server sent as one text: a message, or an array of them.
+    pub(crate) fn deliver(&mut self, number: u64, exchange: &mut Exchange, bytes: &Bytes) {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return drop_message("it is not UTF-8", bytes);
+        };
+        if !message::is_batch(text) {
+            return self.deliver_one(number, exchange, bytes, text);
+        }
+        let members = message::split_batch(text).unwrap_or_default();
+        if answers_batch(exchange, &members) {
+            if let Some(outgoing) = exchange.outgoing_mut() {
+                for member in &members {
+                    if let Ok(Message { shape: Shape::Response(Some(id)), .. }) =
+                        message::peek(member)
+                    {
+                        outgoing.owed.take(id);
+                    }
+                }
+            }
+            return self.write(bytes);
+        }
+        for member in members {
+            self.deliver_one(number, exchange, &bytes.slice_ref(member.as_bytes()), member);
+        }
+    }
+
+    fn deliver_one(&mut self, number: u64, exchange: &mut Exchange, bytes: &Bytes, text: &str) {
+        let Ok(message) = message::peek(text) else {
+            return drop_message("it is not a JSON-RPC message", bytes);
+        };
+        match message.shape {
+            Shape::Request(id) => {
+                if self.asked.len() < MOST_ASKED {
+                    self.asked.push((Bytes::copy_from_slice(id.as_bytes()), number));
+                    exchange.asked += 1;
+                }
+                self.write(bytes);
+            }
+            Shape::Notification => {
+                self.on_progress(&message);
+                self.write(bytes);
+            }
+            Shape::Response(id) => self.deliver_answer(exchange, bytes, text, id, message.is_error),
+        }
+    }
+
+    fn deliver_answer(
+        &mut self,
+        exchange: &mut Exchange,
+        bytes: &Bytes,
+        text: &str,
+        id: Option<&str>,
+        is_error: bool,
+    ) {
+        let given = exchange.given.clone();
+        let outgoing = match &mut exchange.role {
+            Role::Client(outgoing) => outgoing,
+            Role::Reopen(_) => return self.on_reopen_answer(exchange, text, is_error),
+            Role::Listener => {
+                let settled = id.is_some_and(|id| self.settle_elsewhere(id, bytes, text));
+                if !settled {
+                    drop_message("nobody asked for it", bytes);
+                }
+                return;
+            }
+            Role::Own(_) | Role::Announce(_) | Role::Farewell => return,
+        };
+        let mut own = id.and_then(|id| outgoing.owed.take(id));
+        if own.is_none() {
+            if id.is_some_and(|id| self.settle_elsewhere(id, bytes, text)) {
+                return;
+            }
+            // An error that bears an invented id, or none, is still this request's error.
+            own = if is_error { outgoing.owed.take_only() } else { None };
+        }
+        let Some(own) = own else {
+            return drop_message("nobody asked for it", bytes);
+        };
+        if outgoing.what == What::Initialize {
+            let step = match (is_error, message::result(text)) {
+                (false, Some(result)) => Step::InitializeAnswered(negotiated(given, result)),
+                _ => Step::InitializeFailed,
+            };
+            self.session.step(step);
+        }
+        if id.is_some_and(|id| id.as_bytes() == own.as_bytes()) {
+            self.write(bytes);
+        } else {
+            self.write(&message::readdressed(text, id, &own));
+        }
+    }
+
+    /// Delivers an answer that came by the listener, or by another request's stream, to the exchange
+    /// that owes it. Some servers answer 202 and reply on the listener.
+    fn settle_elsewhere(&mut self, id: &str, bytes: &Bytes, text: &str) -> bool {
+        let debtor = self.exchanges.iter().find(|(_, exchange)| {
+            let waits = !matches!(exchange.stage, Stage::Linger(_));
+            waits
+                && exchange.outgoing().is_some_and(|outgoing| {
+                    outgoing.what != What::Initialize && outgoing.owed.has(id)
+                })
+        });
+        let Some((&number, _)) = debtor else { return false };
+        let Some(mut exchange) = self.remove(number) else { return false };
+        if let Some(own) = exchange.outgoing_mut().and_then(|outgoing| outgoing.owed.take(id)) {
+            if own.as_bytes() == id.as_bytes() {
+                self.write(bytes);
+            } else {
+                self.write(&message::readdressed(text, Some(id), &own));
+            }
+        }
+        if exchange.owes() {
+            self.put(number, exchange);
+        } else {
+            self.linger(number, exchange);
+        }
+        true
+    }
+
+    /// Delivers the JSON-RPC error in the body of a refusal, whatever id it bears, to every request
+    /// of the exchange, under its own.
+    pub(crate) fn deliver_error(&mut self, exchange: &mut Exchange, body: &Bytes) {
+        let Ok(text) = std::str::from_utf8(body) else { return };
+        let Ok(Message { shape: Shape::Response(id), is_error: true, .. }) = message::peek(text)
+        else {
+            return;
+        };
+        let Some(outgoing) = exchange.outgoing_mut() else { return };
+        for own in outgoing.owed.take_all() {
+            self.write(&message::readdressed(text, id, &own));
+        }
+    }
+
+    /// Progress that comes by the listener restarts the clock of the call it belongs to.
+    fn on_progress(&mut self, message: &Message<'_>) {
+        let Some(token) = message.params.progress_token else { return };
+        let of = |exchange: &Exchange| {
+            let wanted = exchange.outgoing().and_then(|outgoing| outgoing.progress_token.as_ref());
+            wanted.is_some_and(|wanted| wanted == token.get().as_bytes())
+        };
+        if let Some(number) =
+            self.exchanges.iter().find_map(|(number, exchange)| of(exchange).then_some(*number))
+        {
+            self.restart_clock(number);
+        }
+    }
+
+    fn on_reopen_answer(&mut self, exchange: &mut Exchange, text: &str, is_error: bool) {
+        match (is_error, message::result(text)) {
+            (false, Some(result)) => {
+                let headers = negotiated(exchange.given.take(), result);
+                self.on_reopened(headers, result);
+                // The exchange has done its work: nothing that follows on it counts.
+                exchange.role = Role::Own(Bytes::new());
+            }
+            _ => {
+                log::warn!(target: "mcp_ferry.session", "the server refused a new session: {}", Quoted(text.as_bytes()));
+            }
+        }
+    }
+}
+
+/// Whether these are the answers to a whole batch, which then goes out as one line.
+fn answers_batch(exchange: &Exchange, members: &[&str]) -> bool {
+    let Some(outgoing) = exchange.outgoing() else { return false };
+    let mut owed: Owed = outgoing.owed.clone();
+    outgoing.what == What::Batch
+        && !members.is_empty()
+        && members.iter().all(|member| {
+            matches!(message::peek(member), Ok(Message { shape: Shape::Response(Some(id)), .. })
+                if owed.take(id).is_some_and(|own| own.as_bytes() == id.as_bytes()))
+        })
+}
+
+/// What a result of `initialize` negotiated.
+fn negotiated(given: Option<http::HeaderValue>, result: &RawValue) -> SessionHeaders {
+    let [version] = message::members(Some(result), ["protocolVersion"]);
+    let version = version.and_then(message::string);
+    log::info!(
+        target: "mcp_ferry.session",
+        "session opened: version {}, {} session id",
+        Quoted(version.as_deref().unwrap_or("none").as_bytes()),
+        if given.is_some() { "with a" } else { "without a" },
+    );
+    SessionHeaders { id: given, version: version.and_then(|version| version_header(&version)) }
+}
+
+fn drop_message(why: &str, bytes: &Bytes) {
+    log::warn!(target: "mcp_ferry.server", "dropped a message of the server's, {why}: {}", Quoted(bytes));
+}

@@ -1,0 +1,246 @@
+//! One exchange: a request to the server, and whatever its answer brings.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use url::Url;
+
+use crate::frame::Framer;
+use crate::outgoing::Outgoing;
+use crate::sse::Decoder;
+
+/// The most that is set aside at once because a server announced a length. A body that really is
+/// larger grows as it comes.
+const MOST_SET_ASIDE: usize = 32 * 1024 * 1024;
+
+/// One request and its answer, over all attempts.
+#[derive(Debug)]
+pub struct Exchange {
+    /// What it is for.
+    pub role: Role,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The attempt that is under way, or was the last.
+    pub attempt: u32,
+    /// Where it goes, which a redirect may have changed.
+    pub url: Url,
+    /// The session it was sent in, by its generation; `None` if it bore no session id.
+    pub session: Option<u32>,
+    /// The session id that the answer to `initialize` came with; it counts if that is a success.
+    pub given: Option<HeaderValue>,
+    /// Whether its attempt has begun and not ended: there is a connection or stream to close.
+    pub on_wire: bool,
+    /// Whether the last byte of its request has left.
+    pub sent: bool,
+    /// Whether it takes one of the places of `concurrency`.
+    pub slot: bool,
+    /// How often what happened to it.
+    pub tries: Tries,
+    /// When it was first sent.
+    pub since: Instant,
+    /// When its stage has lasted too long.
+    pub deadline: Option<Instant>,
+    /// How many of the server's own requests on its stream the client has yet to answer.
+    pub asked: u32,
+    /// Where its stream goes on if it is cut: the id of the last event, and the pause asked for.
+    pub resume: Resume,
+}
+
+/// Where a stream goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Resume {
+    /// The id of the last complete event.
+    pub last_id: Option<Bytes>,
+    /// The pause that the server asks for, in milliseconds.
+    pub retry: Option<u64>,
+}
+
+/// What an exchange is for.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all carry a message: a box would be one allocation more for each"
+)]
+pub enum Role {
+    /// It carries a message of the client's.
+    Client(Outgoing),
+    /// The ferry's own `initialize`.
+    Reopen(Bytes),
+    /// The ferry's own message, whose answer nobody sees.
+    Own(Bytes),
+    /// The ferry's own `notifications/initialized`.
+    Announce(Bytes),
+    /// The GET stream of the session.
+    Listener,
+    /// The DELETE that ends a session; the last one if the bridge is ending.
+    Farewell,
+}
+
+/// How far an exchange has come.
+#[derive(Debug)]
+pub enum Stage {
+    /// Not on the wire: it is sent, again or at last, at this instant.
+    Waiting(Instant),
+    /// On the wire; no answer yet.
+    Asked,
+    /// The body is collected, to be judged when it is whole.
+    Whole(Whole),
+    /// The body is an event stream.
+    Events(Decoder),
+    /// The body is a message a line.
+    Lines(Framer),
+    /// The server took it and answers on the listener.
+    Elsewhere,
+    /// Nothing is owed any more; what comes yet is read for a moment, so that the connection can be
+    /// used again. Messages on a stream still count.
+    Linger(Option<Decoder>),
+}
+
+/// A body that is collected.
+#[derive(Debug)]
+pub struct Whole {
+    /// The status it came with.
+    pub status: StatusCode,
+    /// The headers it came with.
+    pub headers: HeaderMap,
+    body: Collected,
+}
+
+#[derive(Debug)]
+enum Collected {
+    /// Nothing yet, or all of it in one piece: by far the usual case, and not copied.
+    One(Bytes),
+    Many(BytesMut),
+}
+
+/// How often what happened to an exchange, each of which has its bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tries {
+    /// It could not be sent.
+    pub unsent: u32,
+    /// It may have run, and was harmless.
+    pub harmless: u32,
+    /// The server asked to come again later.
+    pub refused: u32,
+    /// The server did not know the session.
+    pub session: u32,
+    /// It was redirected.
+    pub redirects: u32,
+    /// Its stream was cut and brought nothing new since.
+    pub resumes: u32,
+}
+
+impl Exchange {
+    /// How many bytes of an unfinished message it holds.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match &self.stage {
+            Stage::Whole(whole) => whole.len(),
+            Stage::Events(decoder) | Stage::Linger(Some(decoder)) => decoder.held(),
+            _ => 0,
+        }
+    }
+
+    /// The client's message, if it carries one.
+    #[must_use]
+    pub fn outgoing(&self) -> Option<&Outgoing> {
+        if let Role::Client(outgoing) = &self.role { Some(outgoing) } else { None }
+    }
+
+    /// Likewise.
+    pub fn outgoing_mut(&mut self) -> Option<&mut Outgoing> {
+        if let Role::Client(outgoing) = &mut self.role { Some(outgoing) } else { None }
+    }
+
+    /// Whether the client is owed an answer of it.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.outgoing().is_some_and(|outgoing| !outgoing.owed.is_empty())
+    }
+
+    /// Whether its message is a modern one.
+    #[must_use]
+    pub fn is_modern(&self) -> bool {
+        self.outgoing().is_some_and(|outgoing| outgoing.modern.is_some())
+    }
+
+    /// Whether the server may have seen it.
+    #[must_use]
+    pub fn left(&self) -> bool {
+        self.sent || !matches!(self.stage, Stage::Waiting(_) | Stage::Asked)
+    }
+}
+
+impl Whole {
+    /// An empty body that will have `length` bytes, if the server told it.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: HeaderMap) -> Self {
+        Self { status, headers, body: Collected::One(Bytes::new()) }
+    }
+
+    /// How much there is of it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.body {
+            Collected::One(body) => body.len(),
+            Collected::Many(body) => body.len(),
+        }
+    }
+
+    /// Whether there is nothing of it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a piece.
+    pub fn push(&mut self, piece: Bytes) {
+        match &mut self.body {
+            Collected::Many(body) => body.extend_from_slice(&piece),
+            Collected::One(body) if body.is_empty() => *body = piece,
+            Collected::One(first) => {
+                let length = self.headers.get(http::header::CONTENT_LENGTH);
+                let announced = length.and_then(|value| value.to_str().ok()?.parse().ok());
+                let room = announced
+                    .unwrap_or(0)
+                    .clamp(2 * first.len(), MOST_SET_ASIDE.max(2 * first.len()));
+                let mut body = BytesMut::with_capacity(room.max(first.len() + piece.len()));
+                body.extend_from_slice(first);
+                body.extend_from_slice(&piece);
+                self.body = Collected::Many(body);
+            }
+        }
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn into_body(self) -> Bytes {
+        match self.body {
+            Collected::One(body) => body,
+            Collected::Many(body) => body.freeze(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_whole_in_any_pieces_and_not_copied_in_one() {
+        let one = Bytes::from_static(b"0123456789");
+        let mut whole = Whole::new(StatusCode::OK, HeaderMap::new());
+        assert!(whole.is_empty());
+        whole.push(one.clone());
+        assert_eq!(whole.len(), 10);
+        assert_eq!(whole.into_body().as_ptr(), one.as_ptr());
+        for step in 1..10 {
+            let mut headers = HeaderMap::new();
+            headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("10"));
+            let mut whole = Whole::new(StatusCode::OK, headers);
+            one.chunks(step).for_each(|piece| whole.push(Bytes::copy_from_slice(piece)));
+            assert_eq!(whole.into_body(), one);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! When something breaks: lost sessions, cut streams, servers that are away for a moment.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use serde_json::value::RawValue;
+
+use crate::bridge::Bridge;
+use crate::exchange::{Exchange, Role, Stage};
+use crate::headers::{self, SessionHeaders};
+use crate::message::{self, Id};
+use crate::outgoing::{Outgoing, What};
+use crate::reply::{Failure, Kind};
+use crate::retry::{HARMLESS_TRIES, Verdict, judge_fault};
+use crate::seam::{Fault, FaultKind};
+use crate::session::{Phase, Step};
+
+/// How often in a row a stream is resumed without a new event. The official SDKs try twice; a
+/// restarting server needs a few seconds, which five tries with backoff cover.
+const MOST_RESUMES: u32 = 5;
+
+/// How long to wait before a second GET where the server says that the first is not gone yet and
+/// does not say for how long.
+const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
+
+impl Bridge {
+    /// The server does not know the session of this exchange. One new session is asked for, however
+    /// many exchanges are told so; what the server refused is sent again in it, once.
+    pub(crate) fn on_session_lost(&mut self, number: u64, mut exchange: Exchange) {
+        if matches!(exchange.role, Role::Announce(_)) {
+            // A server that forgets a session before it has begun is not asked again at once.
+            let failure = Failure::new(Kind::Session, "the server forgot a new session at once");
+            self.forget_session();
+            self.session.step(Step::ReopenSent);
+            self.on_reopen_failed(&failure);
+            return self.release(number, &mut exchange);
+        }
+        if exchange.session == Some(self.session.generation()) {
+            self.forget_session();
+        }
+        self.release(number, &mut exchange);
+        let Role::Client(mut outgoing) = exchange.role else { return };
+        outgoing.reopened = true;
+        match outgoing.what {
+            // The ferry announces the new session itself.
+            What::Initialized => {}
+            _ if outgoing.is_note() => self.lane.queue.push_front(outgoing),
+            _ if outgoing.owed.is_empty() => {}
+            _ => self.waiting.push_front(outgoing),
+        }
+    }
+
+    fn forget_session(&mut self) {
+        if !matches!(self.session.phase(), Phase::Live(_) | Phase::Announcing(_)) {
+            return;
+        }
+        log::warn!(target: "mcp_ferry.session", "the server does not know the session any more; asking for a new one");
+        self.session.step(Step::Forgotten(self.now));
+        // Without a DELETE: there is nothing to end.
+        self.leave_session();
+    }
+
+    /// Asks for a new session as soon as somebody waits for one and the backoff permits it.
+    pub(crate) fn reopen_if_wanted(&mut self) {
+        let Phase::Lost { again, .. } = *self.session.phase() else { return };
+        let legacy = |outgoing: &Outgoing| outgoing.modern.is_none();
+        let wanted = self.wants_session
+            || !self.gate.is_empty()
+            || self.waiting.iter().any(legacy)
+            || self.lane.queue.iter().any(legacy);
+        if !wanted {
+            return;
+        }
+        if again > self.now {
+            return self.arm(again);
+        }
+        self.wants_session = false;
+        let own = self.own_id();
+        let body = self.session.initialize.clone().unwrap_or_default();
+        self.session.step(Step::ReopenSent);
+        let body = with_id(&body, &own);
+        self.send(Role::Reopen(body));
+    }
+
+    /// The server opened a new session.
+    pub(crate) fn on_reopened(&mut self, headers: SessionHeaders, result: &RawValue) {
+        self.session.step(Step::Reopened(headers));
+        // The new server's lists may be others; it says itself which it would report.
+        let [capabilities] = message::members(Some(result), ["capabilities"]);
+        let names = ["tools", "prompts", "resources"];
+        for (name, declared) in names.iter().zip(message::members(capabilities, names)) {
+            let [changed] = message::members(declared, ["listChanged"]);
+            if changed.is_some_and(|changed| changed.get() == "true") {
+                let notice =
+                    format!(r#"{{"jsonrpc":"2.0","method":"notifications/{name}/list_changed"}}"#);
+                self.write(&Bytes::from(notice));
+            }
+        }
+        if let Some(body) = self.session.initialized.clone() {
+            self.session.step(Step::InitializedSent);
+            self.send(Role::Announce(body));
+        }
+    }
+
+    /// `notifications/initialized` is settled: the gate opens, and so does the listener.
+    pub(crate) fn on_announced(&mut self) {
+        self.session.step(Step::InitializedSettled);
+        self.open_listener();
+    }
+
+    /// Gives a new session what the old one had.
+    pub(crate) fn restore(&mut self) {
+        let requests: Vec<Bytes> = self.session.restoring().cloned().collect();
+        for request in requests {
+            let own = self.own_id();
+            self.send(Role::Own(with_id(&request, &own)));
+        }
+    }
+
+    /// No new session could be had: each request that waited for it gets its own error, and the
+    /// next one asks again.
+    pub(crate) fn on_reopen_failed(&mut self, failure: &Failure) {
+        let Phase::Reopening { tries } = *self.session.phase() else { return };
+        let again = self.now + self.backoff.pause(tries.saturating_add(1));
+        self.session.step(Step::ReopenFailed(again));
+        let failure = Failure {
+            kind: Kind::Session,
+            message: format!(
+                "the server lost the session, and a new one could not be had: {}",
+                failure.message
+            ),
+            ..failure.clone()
+        };
+        log::warn!(target: "mcp_ferry.session", "{}", failure.message);
+        let legacy = |outgoing: &Outgoing| outgoing.modern.is_none();
+        let mut lost: Vec<Outgoing> = self.gate.drain(..).collect();
+        for queue in [&mut self.waiting, &mut self.lane.queue] {
+            let (gone, kept): (VecDeque<_>, _) = queue.drain(..).partition(legacy);
+            *queue = kept;
+            lost.extend(gone);
+        }
+        for mut outgoing in lost {
+            let failure = Failure { attempts: u32::from(outgoing.reopened), ..failure.clone() };
+            for id in outgoing.owed.take_all() {
+                self.write(&failure.reply(Some(&id)));
+            }
+        }
+    }
+
+    /// An exchange failed below HTTP.
+    pub(crate) fn on_fault(&mut self, number: u64, mut exchange: Exchange, fault: &Fault) {
+        match exchange.role {
+            Role::Listener => return self.on_listener_end(number, exchange),
+            Role::Farewell => return self.release(number, &mut exchange),
+            Role::Client(ref outgoing) if outgoing.cancelled.is_some() && !exchange.owes() => {
+                return self.release(number, &mut exchange);
+            }
+            _ => {}
+        }
+        if self.resume(number, &mut exchange) {
+            return self.put(number, exchange);
+        }
+        let verdict = judge_fault(fault.kind);
+        let failure = self.failure_of(fault, verdict);
+        self.retry_or_fail(number, exchange, verdict, failure);
+    }
+
+    /// Sends an exchange again later if the verdict permits it, or ends it.
+    pub(crate) fn retry_or_fail(
+        &mut self,
+        number: u64,
+        mut exchange: Exchange,
+        verdict: Verdict,
+        failure: Failure,
+    ) {
+        match self.retry_later(&mut exchange, verdict, &HeaderMap::new()) {
+            Some(at) => {
+                exchange.stage = Stage::Waiting(at);
+                self.put(number, exchange);
+            }
+            None => self.fail(number, exchange, failure),
+        }
+    }
+
+    /// When the request is sent again, if it may be.
+    pub(crate) fn retry_later(
+        &mut self,
+        exchange: &mut Exchange,
+        verdict: Verdict,
+        headers: &HeaderMap,
+    ) -> Option<Instant> {
+        let (timeout, patience) = (self.config.response_timeout, self.config.connect_patience);
+        match verdict {
+            Verdict::Final => None,
+            Verdict::Unsent => {
+                exchange.tries.unsent += 1;
+                let at = self.now + self.backoff.pause(exchange.tries.unsent);
+                (at <= exchange.since + patience.min(timeout)).then_some(at)
+            }
+            Verdict::Refused => {
+                let at = self.now + headers::retry_after(headers)?;
+                exchange.tries.refused += 1;
+                if exchange.tries.refused > 1 || at > exchange.since + timeout {
+                    return None;
+                }
+                self.quiet_until = self.quiet_until.max(Some(at));
+                Some(at)
+            }
+            Verdict::Unknown => {
+                let harmless = match &exchange.role {
+                    Role::Client(outgoing) => outgoing.harmless,
+                    Role::Reopen(_) => true,
+                    _ => false,
+                };
+                exchange.tries.harmless += 1;
+                exchange.resume = crate::exchange::Resume::default();
+                let again = harmless && exchange.tries.harmless <= HARMLESS_TRIES;
+                again.then(|| self.now + self.backoff.pause(exchange.tries.harmless))
+            }
+        }
+    }
+
+    /// Whether the stream of a legacy request goes on by a GET: it ended before the reply, after an
+    /// event with an id (2025-11-25, basic/transports, "Resumability and Redelivery").
+    pub(crate) fn resume(&mut self, number: u64, exchange: &mut Exchange) -> bool {
+        let can = exchange.resume.last_id.is_some() && exchange.owes() && !exchange.is_modern();
+        if !can || exchange.tries.resumes >= MOST_RESUMES {
+            return false;
+        }
+        exchange.tries.resumes += 1;
+        let pause = self.backoff.pause_as_asked(exchange.tries.resumes, exchange.resume.retry);
+        log::debug!(target: "mcp_ferry.exchange", "stream {number} was cut; going on after its last event");
+        exchange.stage = Stage::Waiting(self.now + pause);
+        true
+    }
+
+    /// The server does not let a stream go on.
+    pub(crate) fn on_resume_refused(
+        &mut self,
+        number: u64,
+        mut exchange: Exchange,
+        status: StatusCode,
+    ) {
+        let for_now = status == StatusCode::CONFLICT
+            || status == StatusCode::TOO_MANY_REQUESTS
+            || status.is_server_error();
+        if for_now && self.resume(number, &mut exchange) {
+            return self.put(number, exchange);
+        }
+        if status == StatusCode::NOT_FOUND && exchange.session == Some(self.session.generation()) {
+            self.forget_session();
+        }
+        exchange.resume = crate::exchange::Resume::default();
+        let detail = format!("the stream was cut, and the server does not let it go on ({status})");
+        self.on_fault(number, exchange, &Fault { kind: FaultKind::Cut, detail });
+    }
+
+    /// The listener ended: open it again, after the server's `retry` or with backoff.
+    pub(crate) fn on_listener_end(&mut self, number: u64, mut exchange: Exchange) {
+        exchange.tries.resumes = exchange.tries.resumes.saturating_add(1);
+        let pause = self.backoff.pause_as_asked(exchange.tries.resumes, exchange.resume.retry);
+        exchange.stage = Stage::Waiting(self.now + pause);
+        self.put(number, exchange);
+    }
+
+    /// The listener was not opened.
+    pub(crate) fn on_listener_refused(
+        &mut self,
+        number: u64,
+        mut exchange: Exchange,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) {
+        let was_open = exchange.resume.last_id.is_some() || exchange.tries.resumes > 0;
+        match status {
+            StatusCode::CONFLICT => {
+                let pause = headers::retry_after(headers).unwrap_or(CONFLICT_PAUSE);
+                exchange.stage = Stage::Waiting(self.now + pause);
+                self.put(number, exchange);
+            }
+            StatusCode::NOT_FOUND
+                if was_open && exchange.session == Some(self.session.generation()) =>
+            {
+                self.release(number, &mut exchange);
+                self.forget_session();
+                self.wants_session = true;
+            }
+            _ if status.is_server_error() || headers.contains_key(RETRY_AFTER) => {
+                exchange.tries.resumes = exchange.tries.resumes.saturating_add(1);
+                let pause = self.backoff.pause(exchange.tries.resumes);
+                let pause = headers::retry_after(headers).unwrap_or(pause);
+                exchange.stage = Stage::Waiting(self.now + pause);
+                self.put(number, exchange);
+            }
+            _ => self.on_no_listener(number, exchange),
+        }
+    }
+
+    /// The server has no listener: that is permitted, and the end of it.
+    pub(crate) fn on_no_listener(&mut self, number: u64, mut exchange: Exchange) {
+        log::debug!(target: "mcp_ferry.session", "the server has no GET stream");
+        self.release(number, &mut exchange);
+        self.listener_absent = true;
+    }
+
+    /// Tells the server that the ferry gave up on a request: by a notification in a legacy session;
+    /// a modern one sees its stream closed.
+    pub(crate) fn tell_cancelled(&mut self, exchange: &Exchange) {
+        let Some(outgoing) = exchange.outgoing() else { return };
+        if exchange.is_modern() || !exchange.sent || outgoing.what == What::Initialize {
+            return;
+        }
+        for id in outgoing.owed.clone().take_all() {
+            self.lane.queue.push_back(Outgoing::cancellation(&id, "timeout"));
+        }
+    }
+
+    fn failure_of(&self, fault: &Fault, verdict: Verdict) -> Failure {
+        let origin = self.config.url.origin().ascii_serialization();
+        let detail = &fault.detail;
+        let (kind, message) = match fault.kind {
+            FaultKind::Resolve => (
+                Kind::Unreachable,
+                format!("the name of {origin} does not resolve: {detail}; check the URL"),
+            ),
+            FaultKind::Connect | FaultKind::ConnectTimeout | FaultKind::Unsent => (
+                Kind::Unreachable,
+                format!("cannot reach {origin}: {detail}; is the server running?"),
+            ),
+            FaultKind::Tls => (
+                Kind::Tls,
+                format!("no trust in {origin}: {detail}; give its authority with --ca-cert"),
+            ),
+            FaultKind::Cut => (Kind::Cut, format!("{detail}; the request may have been processed")),
+        };
+        Failure { maybe_processed: verdict == Verdict::Unknown, ..Failure::new(kind, message) }
+    }
+
+    /// An id for a request of the ferry's own.
+    fn own_id(&self) -> Id {
+        Id::new(Bytes::from(format!("\"mcp-ferry:{}\"", self.last_number + 1)))
+    }
+}
+
+/// A request of the client's under another id.
+fn with_id(request: &Bytes, own: &Id) -> Bytes {
+    let Ok(text) = std::str::from_utf8(request) else { return request.clone() };
+    match message::peek(text) {
+        Ok(message::Message { shape: message::Shape::Request(id), .. }) => {
+            message::readdressed(text, Some(id), own)
+        }
+        _ => request.clone(),
+    }
+}

@@ -1,0 +1,262 @@
+//! From the bridge to the server: what goes out, in which order, with which headers.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Method;
+
+use crate::bridge::Bridge;
+use crate::exchange::{Exchange, Resume, Role, Stage, Tries};
+use crate::headers::{self, SessionHeaders};
+use crate::outgoing::{Outgoing, What};
+use crate::seam::{Action, ExchangeId, Request};
+use crate::session::Step;
+
+/// How long a notification or response may keep those behind it waiting for its acknowledgement.
+/// Servers give it at once; one that does not must not hold up the answers that calls wait for.
+const LANE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the ferry waits for the answer to its DELETE: hosts lose patience after two seconds and
+/// kill, and the rest of the way out needs its time too.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Notifications and responses, which reach the server in the order written: the next goes when
+/// the server has acknowledged the one before.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    pub(crate) queue: VecDeque<Outgoing>,
+    /// The exchange that has yet to be acknowledged, and until when the others wait for it.
+    busy: Option<(u64, Instant)>,
+}
+
+impl Lane {
+    /// The next may go if it was this exchange that they waited for.
+    pub(crate) fn let_go(&mut self, number: u64) {
+        if self.busy.is_some_and(|(busy, _)| busy == number) {
+            self.busy = None;
+        }
+    }
+
+    /// Whether all of it is with the server.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.busy.is_none()
+    }
+}
+
+impl Bridge {
+    /// Sends what waited for the session, as far as the gate stays open.
+    pub(crate) fn open_gate(&mut self) {
+        while self.session.gate_is_open()
+            && let Some(outgoing) = self.gate.pop_front()
+        {
+            self.dispatch(outgoing);
+        }
+    }
+
+    /// Sends a message, or puts it where it waits for its turn. Legacy ones come here by the gate.
+    pub(crate) fn dispatch(&mut self, outgoing: Outgoing) {
+        match outgoing.what {
+            What::Initialize => self.send_initialize(outgoing),
+            What::Initialized if outgoing.modern.is_none() => self.send_initialized(outgoing),
+            What::Batch if !self.session.has_batches() => self.dispatch_members(&outgoing),
+            // Its stream stays open for as long as the client wants: it takes nobody's place.
+            What::Listen => {
+                self.send(Role::Client(outgoing));
+            }
+            _ if outgoing.is_note() => self.lane.queue.push_back(outgoing),
+            _ => self.waiting.push_back(outgoing),
+        }
+    }
+
+    fn send_initialize(&mut self, outgoing: Outgoing) {
+        self.leave_session();
+        self.session.begin(outgoing.body.clone());
+        self.session.step(Step::InitializeSent);
+        self.send(Role::Client(outgoing));
+    }
+
+    fn send_initialized(&mut self, outgoing: Outgoing) {
+        if self.session.initialize.is_none() {
+            self.lane.queue.push_back(outgoing);
+            return;
+        }
+        self.session.initialized = Some(outgoing.body.clone());
+        self.session.step(Step::InitializedSent);
+        self.send(Role::Client(outgoing));
+    }
+
+    /// Sends the next notification or response, if its turn has come.
+    pub(crate) fn run_lane(&mut self) {
+        while self.lane.busy.is_none() {
+            let Some(next) = self.lane.queue.front() else { return };
+            let gated = next.modern.is_none() && !self.session.gate_is_open();
+            if gated || self.must_follow(next) {
+                return;
+            }
+            if let Some(outgoing) = self.lane.queue.pop_front() {
+                let number = self.send(Role::Client(outgoing));
+                let until = self.now + LANE_PATIENCE;
+                self.lane.busy = Some((number, until));
+                self.arm(until);
+            }
+        }
+    }
+
+    /// Whether a cancellation waits until its request has left: it must not arrive first.
+    fn must_follow(&self, next: &Outgoing) -> bool {
+        let What::Cancelled(id) = &next.what else { return false };
+        self.exchanges.values().any(|exchange| {
+            !exchange.left()
+                && exchange
+                    .outgoing()
+                    .is_some_and(|outgoing| outgoing.cancelled.as_ref() == Some(id))
+        })
+    }
+
+    pub(crate) fn lane_on_time(&mut self) {
+        match self.lane.busy {
+            Some((_, until)) if until <= self.now => self.lane.busy = None,
+            Some((_, until)) => self.arm(until),
+            None => {}
+        }
+    }
+
+    /// Sends requests for which there is a slot.
+    pub(crate) fn fill_slots(&mut self) {
+        while self.slots < self.config.concurrency {
+            let open = self.session.gate_is_open();
+            let ready = self.waiting.iter().position(|next| open || next.modern.is_some());
+            let Some(outgoing) = ready.and_then(|at| self.waiting.remove(at)) else { return };
+            let number = self.send(Role::Client(outgoing));
+            if let Some(exchange) = self.exchanges.get_mut(&number) {
+                exchange.slot = true;
+                self.slots += 1;
+            }
+        }
+    }
+
+    /// Begins an exchange, and tells its number.
+    pub(crate) fn send(&mut self, role: Role) -> u64 {
+        self.last_number += 1;
+        let number = self.last_number;
+        let reopened = matches!(&role, Role::Client(outgoing) if outgoing.reopened);
+        let exchange = Exchange {
+            role,
+            stage: Stage::Waiting(self.now),
+            attempt: 0,
+            url: self.config.url.clone(),
+            session: None,
+            given: None,
+            on_wire: false,
+            sent: false,
+            slot: false,
+            tries: Tries { session: u32::from(reopened), ..Tries::default() },
+            since: self.now,
+            deadline: None,
+            asked: 0,
+            resume: Resume::default(),
+        };
+        self.exchanges.insert(number, exchange);
+        self.start(number);
+        number
+    }
+
+    /// Sends the request of an exchange, for the first time or again.
+    pub(crate) fn start(&mut self, number: u64) {
+        let session = self.session.headers();
+        let timeout = self.now + self.config.response_timeout;
+        let farewell = self.now + FAREWELL_PATIENCE;
+        let (now, quiet_until) = (self.now, self.quiet_until);
+        let generation = self.session.generation();
+        let own = &self.config.headers;
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        if let Some(until) = quiet_until.filter(|until| *until > now)
+            && !matches!(exchange.role, Role::Farewell)
+        {
+            exchange.stage = Stage::Waiting(until);
+            self.arm(until);
+            return;
+        }
+        let (method, headers, body, in_session) = match &exchange.role {
+            Role::Client(outgoing) => match &outgoing.modern {
+                Some(modern) => {
+                    let name = modern.name.as_deref();
+                    let headers = headers::modern_post(own, &modern.version, &modern.method, name);
+                    (Method::POST, headers, outgoing.body.clone(), false)
+                }
+                None if exchange.resume.last_id.is_some() => {
+                    let last = exchange.resume.last_id.as_ref();
+                    (Method::GET, headers::stream_get(own, &session, last), Bytes::new(), true)
+                }
+                None => {
+                    let fresh = SessionHeaders::default();
+                    let first = outgoing.what == What::Initialize;
+                    let session = if first { &fresh } else { &session };
+                    (
+                        Method::POST,
+                        headers::legacy_post(own, session),
+                        outgoing.body.clone(),
+                        !first,
+                    )
+                }
+            },
+            Role::Reopen(body) => {
+                let headers = headers::legacy_post(own, &SessionHeaders::default());
+                (Method::POST, headers, body.clone(), false)
+            }
+            Role::Own(body) | Role::Announce(body) => {
+                (Method::POST, headers::legacy_post(own, &session), body.clone(), true)
+            }
+            Role::Listener => {
+                let last = exchange.resume.last_id.as_ref();
+                (Method::GET, headers::stream_get(own, &session, last), Bytes::new(), true)
+            }
+            Role::Farewell => {
+                (Method::DELETE, headers::session_delete(own, &session), Bytes::new(), true)
+            }
+        };
+        exchange.attempt = exchange.attempt.wrapping_add(1);
+        exchange.stage = Stage::Asked;
+        exchange.on_wire = true;
+        exchange.sent = false;
+        exchange.session = (in_session && session.id.is_some()).then_some(generation);
+        exchange.deadline = match &exchange.role {
+            Role::Listener => None,
+            Role::Farewell => Some(farewell),
+            Role::Client(outgoing) if outgoing.what == What::Listen => None,
+            // A stream that goes on is as silent as it was.
+            Role::Client(_) if exchange.resume.last_id.is_some() => exchange.deadline,
+            _ => Some(timeout),
+        };
+        let deadline = exchange.deadline;
+        let id = ExchangeId { number, attempt: exchange.attempt };
+        let url = exchange.url.clone();
+        if let Some(deadline) = deadline {
+            self.arm(deadline);
+        }
+        self.act(Action::Open(id, Request { method, url, headers, body }));
+    }
+
+    /// Opens the session's listener, unless there is one, or the server is known to have none.
+    pub(crate) fn open_listener(&mut self) {
+        if self.listener.is_none() && !self.listener_absent {
+            self.listener = Some(self.send(Role::Listener));
+        }
+    }
+
+    /// Ends the live session, if there is one: closes its listener and tells the server, whose
+    /// answer nobody waits for.
+    pub(crate) fn leave_session(&mut self) {
+        if let Some(number) = self.listener.take()
+            && let Some(mut listener) = self.remove(number)
+        {
+            self.abort(number, &mut listener);
+            self.release(number, &mut listener);
+        }
+        self.listener_absent = false;
+        if self.session.headers().id.is_some() {
+            self.send(Role::Farewell);
+        }
+    }
+}

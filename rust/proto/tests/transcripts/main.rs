@@ -1,0 +1,15 @@
+//! Whole conversations, told as transcripts: what came in stands at the left, what the machine did
+//! about it is indented. Each is a snapshot beside this file.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a rig that cannot go on should say where"
+)]
+
+mod rig;
+
+mod ending;
+mod opening;
+mod replies;
