@@ -13,7 +13,7 @@ RUST   := Cargo.toml Cargo.lock $(shell find rust -name fuzz -prune -o -name '*.
 SHELL_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed) pyproject.toml README.md
 PYTEST_ARGS ?=
 
-.PHONY: help demo build test test-rust test-python lint lint-rust lint-python format docs clean
+.PHONY: help demo build test test-rust test-python world lint lint-rust lint-python format docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -55,7 +55,11 @@ test-rust:
 	@echo "== rust: tests"
 	@cargo test --quiet --workspace --exclude ferry-py --locked
 
-test-python: $(VENV)/wheel
+world: $(VENV)/tools ## Install the real servers and clients to test with, into .world
+	@echo "== the real world: servers and clients"
+	@$(BIN)/python -m tests.world.environments || true # what cannot be had is skipped, loudly
+
+test-python: $(VENV)/wheel world
 	@echo "== python: tests"
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 

@@ -9,7 +9,6 @@ import sys
 from itertools import groupby
 
 from mcp_ferry._ferry import Config
-
 from mcp_ferry.settings import TABLE, Setting, show_default
 
 OPENING = """\
