@@ -20,6 +20,8 @@ pub const CONNECT_TIMEOUT: f64 = 15.0;
 pub const CONCURRENCY: i64 = 128;
 /// The largest message in either direction, in bytes.
 pub const MAX_MESSAGE_SIZE: i64 = 64 * 1024 * 1024;
+/// Whether any certificate is accepted.
+pub const INSECURE: bool = false;
 /// How long a server that cannot be reached is tried again.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -87,7 +89,7 @@ pub struct Settings {
     /// A PEM file with the client's private key, unless the certificate's file has it.
     pub client_key: Option<PathBuf>,
     /// Accept any certificate.
-    pub insecure: bool,
+    pub insecure: Option<bool>,
     /// The proxy to use in place of the one in the environment.
     pub proxy: Option<String>,
 }
@@ -110,11 +112,12 @@ impl Settings {
     pub fn check(&self) -> Result<Config, ConfigError> {
         let url = endpoint(&self.url)?;
         let headers = headers(&self.headers, self.auth.as_deref())?;
+        let insecure = self.insecure.unwrap_or(INSECURE);
         let trust = Trust {
             ca_cert: self.ca_cert.as_deref(),
             client_cert: self.client_cert.as_deref(),
             client_key: self.client_key.as_deref(),
-            insecure: self.insecure,
+            insecure,
         };
         Ok(Config {
             rules: ferry_proto::Config {
@@ -134,7 +137,7 @@ impl Settings {
             )?,
             tls: tls::client_config(&trust)?,
             proxy: self.proxy.as_deref().map(proxy).transpose()?,
-            insecure: self.insecure,
+            insecure,
         })
     }
 }

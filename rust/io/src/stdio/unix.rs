@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, Mode, OFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{BufWriter, Interest};
@@ -102,10 +103,17 @@ pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 /// Waits until the other end is closed, which an event loop is told even when it writes nothing.
 async fn closed(end: AsyncFd<OwnedFd>) {
     let told = end.ready(Interest::READABLE | Interest::ERROR).await;
-    let gone = told.is_ok_and(|told| told.ready().is_write_closed() || told.ready().is_error());
     // A socket that has something to read, or is closed by half, is always ready: only a write can
     // tell more.
-    if !gone {
+    if told.is_err() || !hung_up(end.get_ref()) {
         std::future::pending::<()>().await;
     }
+}
+
+/// Whether nobody is at the other end, which the event loop does not tell from "readable".
+fn hung_up(end: &OwnedFd) -> bool {
+    let mut asked = [PollFd::new(end, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut asked, Some(&at_once)).is_ok()
+        && asked.iter().any(|end| end.revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }
