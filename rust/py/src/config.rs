@@ -1,0 +1,137 @@
+//! Settings from Python.
+
+use std::path::PathBuf;
+
+use ferry_io::config::{self, Settings};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::exceptions;
+
+/// Checked settings of a ferry. `None` stands for the default.
+///
+/// Raises `mcp_ferry.exceptions.ConfigError` for a value that cannot be used.
+#[pyclass(frozen, module = "mcp_ferry._ferry")]
+pub(crate) struct Config {
+    asked: Settings,
+    checked: ferry_io::Config,
+}
+
+impl Config {
+    /// What was found good.
+    pub(crate) fn checked(&self) -> &ferry_io::Config {
+        &self.checked
+    }
+}
+
+#[pymethods]
+impl Config {
+    #[new]
+    #[pyo3(signature = (
+        url, *, headers=Vec::new(), auth=None, timeout=None, connect_timeout=None, concurrency=None,
+        max_message_size=None, ca_cert=None, client_cert=None, client_key=None, insecure=None,
+        proxy=None,
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "one for each setting, all by name")]
+    fn new(
+        url: String,
+        headers: Vec<(String, String)>,
+        auth: Option<String>,
+        timeout: Option<f64>,
+        connect_timeout: Option<f64>,
+        concurrency: Option<i64>,
+        max_message_size: Option<i64>,
+        ca_cert: Option<PathBuf>,
+        client_cert: Option<PathBuf>,
+        client_key: Option<PathBuf>,
+        insecure: Option<bool>,
+        proxy: Option<String>,
+    ) -> PyResult<Self> {
+        let asked = Settings {
+            url,
+            headers,
+            auth,
+            timeout,
+            connect_timeout,
+            concurrency,
+            max_message_size,
+            ca_cert,
+            client_cert,
+            client_key,
+            insecure,
+            proxy,
+        };
+        let checked = asked.check().map_err(exceptions::config)?;
+        Ok(Self { asked, checked })
+    }
+
+    /// The value that each setting has when it is not given, by name.
+    #[staticmethod]
+    fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+        let defaults = PyDict::new(py);
+        defaults.set_item("timeout", config::TIMEOUT)?;
+        defaults.set_item("connect_timeout", config::CONNECT_TIMEOUT)?;
+        defaults.set_item("concurrency", config::CONCURRENCY)?;
+        defaults.set_item("max_message_size", config::MAX_MESSAGE_SIZE)?;
+        defaults.set_item("insecure", config::INSECURE)?;
+        Ok(defaults)
+    }
+
+    /// The endpoint.
+    #[getter]
+    fn url(&self) -> &str {
+        self.checked.rules().url.as_str()
+    }
+
+    /// Seconds a server may be silent about a request.
+    #[getter]
+    fn timeout(&self) -> f64 {
+        self.checked.rules().response_timeout.as_secs_f64()
+    }
+
+    /// Seconds a connection may take.
+    #[getter]
+    fn connect_timeout(&self) -> f64 {
+        self.checked.connect_timeout().as_secs_f64()
+    }
+
+    /// Requests in flight at once.
+    #[getter]
+    fn concurrency(&self) -> usize {
+        self.checked.rules().concurrency
+    }
+
+    /// Bytes of the largest message.
+    #[getter]
+    fn max_message_size(&self) -> usize {
+        self.checked.rules().max_message
+    }
+
+    /// The file with further authorities to trust.
+    #[getter]
+    fn ca_cert(&self) -> Option<&PathBuf> {
+        self.asked.ca_cert.as_ref()
+    }
+
+    /// The file with the client's certificate.
+    #[getter]
+    fn client_cert(&self) -> Option<&PathBuf> {
+        self.asked.client_cert.as_ref()
+    }
+
+    /// The file with the client's key.
+    #[getter]
+    fn client_key(&self) -> Option<&PathBuf> {
+        self.asked.client_key.as_ref()
+    }
+
+    /// Whether any certificate is accepted.
+    #[getter]
+    fn insecure(&self) -> bool {
+        self.checked.insecure()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.checked)
+    }
+}
