@@ -56,7 +56,7 @@ where
         outbox: Outbox::new(writer),
         notices,
         // Keys of the standard hash maps come from the system's randomness.
-        bridge: Bridge::new(rules, RandomState::new().build_hasher().finish()),
+        bridge: Bridge::new(rules, RandomState::new().build_hasher().finish(), Instant::now()),
         running: FuturesUnordered::new(),
         parked: HashMap::new(),
         handles: HashMap::new(),
