@@ -50,7 +50,7 @@ def peer(request: pytest.FixtureRequest, logs: Path) -> Iterator[RunningPeer]:
 
 @pytest.fixture(scope="session")
 def upstream(logs: Path) -> Iterator[RunningPeer]:
-    """The server behind the gateway."""
+    """A server of the Python SDK 1.x, stateful, for the gateway and for the Inspector."""
     kind = Peer("upstream", installed(SDK1))
     with kind.running(logs / "upstream.log") as running:
         yield running

@@ -16,7 +16,7 @@ from mcp_ferry._ferry import Server
 from tests.support.ferry import clean_environment
 from tests.world.conftest import installed
 from tests.world.environments import FASTMCP, INSPECTOR, NPM, SDK1, SDK2, Environment
-from tests.world.peers import OURS, Peer, name_of
+from tests.world.peers import OURS, Peer, RunningPeer, name_of
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -170,7 +170,7 @@ def inspect(home: Path, url: str, *options: str) -> dict[str, Any]:
 
 
 class TestInspector:
-    """The Inspector's CLI mode. It shows no progress, and answers questions by declining to be asked."""
+    """The Inspector's CLI mode, which has nobody to show progress to and nobody to ask."""
 
     def test_lists_tools(self, strict_server: str, inspector_home: Path) -> None:
         """It prints the list as it came."""
@@ -178,16 +178,18 @@ class TestInspector:
         assert sorted(tool["name"] for tool in seen["tools"]) == ["add", "ask", "echo", "slow"]
 
     def test_calls_a_tool_with_progress(self, strict_server: str, inspector_home: Path) -> None:
-        """It asks for progress with each call."""
-        options = ("--tool-name", "slow", "--tool-arg", "steps=3", "ms=150")
-        seen = inspect(inspector_home, strict_server, "--method", "tools/call", *options)
+        """It asks for no progress by itself, but takes it."""
+        arguments = ("--tool-arg", "steps=3", "ms=150", "--tool-metadata", "progressToken=tide")
+        seen = inspect(
+            inspector_home, strict_server, "--method", "tools/call", "--tool-name", "slow", *arguments
+        )
         assert seen["content"][0]["text"]
 
-    def test_answers_a_question(self, strict_server: str, inspector_home: Path) -> None:
-        """Nobody is there to ask, so it says `cancel`; the server hears that and goes on."""
-        options = ("--tool-name", "ask", "--tool-arg", "question=Which colour?")
-        seen = inspect(inspector_home, strict_server, "--method", "tools/call", *options)
-        assert "cancel" in seen["content"][0]["text"]
+    def test_answers_a_question(self, upstream: RunningPeer, inspector_home: Path) -> None:
+        """It does not declare that it can be asked; a server that asks all the same hears `cancel`."""
+        arguments = ("--tool-name", "ask", "--tool-arg", "question=Which colour?")
+        seen = inspect(inspector_home, upstream.url, "--method", "tools/call", *arguments)
+        assert seen["content"][0]["text"] == "cancel"
 
     def test_reads_a_resource(self, strict_server: str, inspector_home: Path) -> None:
         """It prints the contents as they came."""

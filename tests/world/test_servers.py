@@ -38,7 +38,8 @@ def with_progress(identifier: int, tool: str, arguments: Mapping[str, Any]) -> d
 
 def is_progress(message: Any) -> bool:
     """Whether a message is news of the call that `with_progress` made."""
-    return message.get("method") == "notifications/progress" and message["params"]["progressToken"] == "tide"
+    token = message.get("params", {}).get("progressToken")
+    return (message.get("method"), token) == ("notifications/progress", "tide")
 
 
 def assert_conversation(ferry: Ferry, *tools: str) -> None:

@@ -6,8 +6,6 @@ It launches the command as its server and prints one JSON document with what it 
 it asks for the modern era first, and falls back to `initialize` on the same pipe.
 """
 
-# This file runs in an environment of its own, so the type checker sees neither fastmcp nor its types.
-# mypy: disable-error-code="import-not-found"
 # ruff: noqa: T201 -- what it prints is what it is for
 
 import asyncio

@@ -5,8 +5,6 @@
 It launches the command as its server and prints one JSON document with what it saw.
 """
 
-# This file runs in an environment of its own, so the type checker sees neither the SDK nor its types.
-# mypy: disable-error-code="import-not-found"
 # ruff: noqa: T201 -- what it prints is what it is for
 
 import json

@@ -6,8 +6,6 @@ It offers what the server that comes with the bridge offers. It listens on a fre
 says so, on stdout, and needs no waiting after that.
 """
 
-# This file runs in an environment of its own, so the type checker sees neither the SDK nor its types.
-# mypy: disable-error-code="import-not-found,misc,untyped-decorator,no-any-return"
 # ruff: noqa: T201 -- it says where it listens
 
 from __future__ import annotations
