@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, final
 
+__all__ = ["Config", "Server", "__version__", "log_flush", "log_to", "run"]
+
 __version__: Final[str]
 
 @final

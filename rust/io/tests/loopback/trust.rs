@@ -62,11 +62,11 @@ impl World {
 }
 
 /// Writes a file that lives as long as the test process.
-fn file(name: &str, text: &str) -> Option<PathBuf> {
+fn file(name: &str, text: &str) -> PathBuf {
     let path =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
     std::fs::write(&path, text).unwrap();
-    Some(path)
+    path
 }
 
 fn settings(url: String) -> Settings {
@@ -82,7 +82,7 @@ async fn a_stranger_is_not_believed() {
 #[tokio::test]
 async fn an_authority_of_ones_own_is_believed() {
     let world = World::new();
-    let ca_cert = file("ca.pem", &world.authority.pem());
+    let ca_cert = Some(file("ca.pem", &world.authority.pem()));
     let config = Settings { ca_cert, ..settings(world.server(false)) }.check().unwrap();
     assert_eq!(story(post(&config, "ping")).await, ["sent", "200", "{}", "end"]);
 }
@@ -98,9 +98,9 @@ async fn a_client_certificate_is_shown() {
     let world = World::new();
     let (certificate, key) = world.issue("client");
     let config = Settings {
-        ca_cert: file("strict-ca.pem", &world.authority.pem()),
-        client_cert: file("client.pem", &certificate.pem()),
-        client_key: file("client.key", &key.serialize_pem()),
+        ca_cert: Some(file("strict-ca.pem", &world.authority.pem())),
+        client_cert: Some(file("client.pem", &certificate.pem())),
+        client_key: Some(file("client.key", &key.serialize_pem())),
         ..settings(world.server(true))
     };
     assert_eq!(story(post(&config.check().unwrap(), "ping")).await, ["sent", "200", "{}", "end"]);
@@ -110,7 +110,8 @@ async fn a_client_certificate_is_shown() {
 fn certificate_and_key_may_share_a_file() {
     let (certificate, key) = World::new().issue("client");
     let both = certificate.pem() + &key.serialize_pem();
-    let asked = Settings { client_cert: file("both.pem", &both), ..settings("https://h".into()) };
+    let asked =
+        Settings { client_cert: Some(file("both.pem", &both)), ..settings("https://h".into()) };
     assert!(asked.check().is_ok());
 }
 
@@ -119,25 +120,32 @@ fn files_that_do_not_fit_are_named() {
     let world = World::new();
     let (certificate, key) = world.issue("client");
     let (_, other) = world.issue("other");
-    let cert = file("fit.pem", &certificate.pem());
+    let cert = Some(file("fit.pem", &certificate.pem()));
     let cases = [
         (Settings { client_cert: cert.clone(), ..Settings::default() }, "client_cert", "fit.pem"),
         (
             Settings {
                 client_cert: cert.clone(),
-                client_key: file("other.key", &other.serialize_pem()),
+                client_key: Some(file("other.key", &other.serialize_pem())),
                 ..Settings::default()
             },
             "client_cert",
             "belong together",
         ),
         (
-            Settings { client_cert: cert, client_key: file("empty", ""), ..Settings::default() },
+            Settings {
+                client_cert: cert,
+                client_key: Some(file("empty", "")),
+                ..Settings::default()
+            },
             "client_key",
             "no private key",
         ),
         (
-            Settings { ca_cert: file("key.pem", &key.serialize_pem()), ..Settings::default() },
+            Settings {
+                ca_cert: Some(file("key.pem", &key.serialize_pem())),
+                ..Settings::default()
+            },
             "ca_cert",
             "no certificate",
         ),
