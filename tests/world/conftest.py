@@ -22,7 +22,7 @@ def installed(environment: Environment) -> Environment:
             return ensure(environment)
         except UnavailableError as problem:
             missing[environment.name] = str(problem)
-    pytest.skip(f"not to be had: {missing[environment.name]}")
+    pytest.skip(f"not to be had: {missing[environment.name].splitlines()[0]}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -34,6 +34,9 @@ PATIENCE = 900
 TAIL = 12
 """Lines of an install log that are worth showing when it failed."""
 
+WIDTH = 200
+"""Characters of such a line: installers list all the versions there ever were."""
+
 
 class UnavailableError(Exception):
     """An environment that could not be installed; the message says which, why, and where the log is."""
@@ -189,7 +192,7 @@ class Installation:
             problem = str(error)
         if problem is not None:
             log = self.environment.log
-            tail = log.read_text(errors="replace").splitlines()[-TAIL:]
+            tail = [line[:WIDTH] for line in log.read_text(errors="replace").splitlines()[-TAIL:]]
             pins = ", ".join(self.environment.pins)
             raise UnavailableError("\n".join([f"{pins}: {problem}; see {log}", *tail]))
 
