@@ -57,9 +57,9 @@ pub(crate) struct Fate {
     pub(crate) harmless: bool,
     pub(crate) cancelled: bool,
     pub(crate) replies: u32,
-    /// How often it was POSTed.
+    /// How often it was sent.
     pub(crate) posts: u32,
-    /// How often it was POSTed after it may have run.
+    /// How often it was sent after it may have run.
     pub(crate) reruns: u32,
     may_have_run: bool,
 }

@@ -12,4 +12,5 @@ mod rig;
 
 mod ending;
 mod opening;
+mod recovery;
 mod replies;
