@@ -401,7 +401,7 @@ impl Bridge {
 
     /// Ends an exchange for good: every request that it still owes an answer gets this error.
     pub(crate) fn fail(&mut self, number: u64, mut exchange: Exchange, mut failure: Failure) {
-        failure.attempts = exchange.attempt;
+        failure.attempts = exchange.attempt + exchange.tries.session;
         match &mut exchange.role {
             Role::Client(outgoing) => {
                 let what = outgoing.what.clone();

@@ -49,7 +49,11 @@ impl Bridge {
             What::Initialized => {}
             _ if outgoing.is_note() => self.lane.queue.push_front(outgoing),
             _ if outgoing.owed.is_empty() => {}
-            _ => self.waiting.push_front(outgoing),
+            _ => {
+                // Before those that were never sent, and in the order in which they were refused.
+                let refused = self.waiting.iter().take_while(|waiting| waiting.reopened).count();
+                self.waiting.insert(refused, outgoing);
+            }
         }
     }
 
@@ -128,6 +132,8 @@ impl Bridge {
         self.session.step(Step::ReopenFailed(again));
         let failure = Failure {
             kind: Kind::Session,
+            // What waited was refused, or never sent.
+            maybe_processed: false,
             message: format!(
                 "the server lost the session, and a new one could not be had: {}",
                 failure.message
