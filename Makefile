@@ -26,9 +26,10 @@ $(VENV)/tools: pyproject.toml
 	@touch $@
 
 $(VENV)/wheel: $(VENV)/tools $(RUST) $(SHELL_SOURCES)
-	@echo "== release wheel, built and installed into $(VENV)"
+	@echo "== release wheel, built and installed into $(VENV) (the first time takes minutes)"
 	@rm -f dist/*.whl
-	@$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --out dist
+	@$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --out dist > $(VENV)/wheel.log 2>&1 \
+		|| { cat $(VENV)/wheel.log; exit 1; }
 	@$(PIP) install --force-reinstall --no-deps dist/*.whl
 	@touch $@
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ferry import DEADLINE, INITIALIZE, INITIALIZED, Ferry, call
+from tests.support.ferry import DEADLINE, INITIALIZE, INITIALIZED, Ferry, call, encode
 from tests.support.peer import Exchange, Peer
 
 pytestmark = [
@@ -145,7 +145,11 @@ class Feed(threading.Thread):
     def run(self) -> None:
         stdin = self._ferry.process.stdin
         assert stdin is not None
+        os.set_blocking(stdin.fileno(), False)
         for number in range(self._count):
-            if not select.select([], [stdin], [], STALLED)[1]:
-                self.stalled.set()
-            self._ferry.write(call(number, "swallow", text=self._text))
+            rest = memoryview(encode(call(number, "swallow", text=self._text)) + b"\n")
+            while rest:
+                if select.select([], [stdin], [], STALLED)[1]:
+                    rest = rest[os.write(stdin.fileno(), rest) :]
+                else:
+                    self.stalled.set()

@@ -16,7 +16,7 @@ from mcp_ferry.logs import Log, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import NoReturn
 
     from mcp_ferry._ferry import Config
@@ -205,8 +205,10 @@ def bridge(argv: Sequence[str]) -> int:
     from mcp_ferry import _ferry
 
     config = configure(found, _ferry.Config)
-    for warning in warnings_about(found):
-        log.caution(warning)
+    if found.sources.get("auth") == "--auth":
+        log.caution(
+            "--auth can be read by others on this machine (ps); set MCP_FERRY_AUTH or MCP_AUTH instead"
+        )
     _ferry.log_to(log.record, log.level)
     try:
         _ferry.run(config)
@@ -235,12 +237,3 @@ def configure(found: settings.Found, make: type[Config]) -> Config:
         return make(url, **values)
     except ConfigError as error:
         raise found.explain(error) from None
-
-
-def warnings_about(found: settings.Found) -> Iterator[str]:
-    """What a user should know at every start. Values, which may be secret, are not repeated."""
-    if found.sources.get("auth") == "--auth":
-        yield "--auth can be read by others on this machine (ps); set MCP_FERRY_AUTH or MCP_AUTH instead"
-    if found.values.get("insecure"):
-        source = found.sources["insecure"]
-        yield f"{source}: certificates are NOT checked; anyone on the way can read and change everything"
