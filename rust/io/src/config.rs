@@ -72,7 +72,7 @@ pub struct Settings {
     pub url: String,
     /// Headers for every request, as names and values.
     pub headers: Vec<(String, String)>,
-    /// The `Authorization` value, or a bare token, which is then sent as a Bearer token.
+    /// The value of `Authorization`, such as `Bearer TOKEN`; sent as it is.
     pub auth: Option<String>,
     /// Seconds a server may be silent about a request.
     pub timeout: Option<f64>,
@@ -123,6 +123,8 @@ impl Settings {
             rules: ferry_proto::Config {
                 url,
                 headers,
+                renewable: false,
+                transport: ferry_proto::Transport::Auto,
                 response_timeout: seconds("timeout", self.timeout.unwrap_or(TIMEOUT))?,
                 connect_patience: CONNECT_PATIENCE,
                 concurrency: count("concurrency", self.concurrency.unwrap_or(CONCURRENCY))?,
@@ -271,12 +273,10 @@ fn headers(given: &[(String, String)], auth: Option<&str>) -> Result<HeaderMap, 
             return Err(ConfigError::new("auth", message));
         }
         if auth.is_empty() {
-            let message =
-                "it is empty; give a token or a whole Authorization value, or leave it out";
+            let message = "it is empty; give the whole Authorization value, like 'Bearer TOKEN', or leave it out";
             return Err(ConfigError::new("auth", message));
         }
-        let whole = if auth.contains(' ') { auth.to_owned() } else { format!("Bearer {auth}") };
-        let value = secret(&whole).ok_or_else(|| {
+        let value = secret(auth).ok_or_else(|| {
             ConfigError::new("auth", "it has a line break or another control character; remove it")
         })?;
         headers.insert(AUTHORIZATION, value);
@@ -343,12 +343,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_token_is_sent_as_bearer_and_a_whole_value_as_it_is() {
-        for (given, sent) in [("abc", "Bearer abc"), ("Basic dTpw", "Basic dTpw")] {
+    fn the_authorization_value_is_sent_as_it_is() {
+        // As mcpgateway.wrapper did: there are gateways that want a bare key.
+        for given in ["abc", "Basic dTpw", "Bearer t"] {
             let asked = Settings { auth: Some(given.into()), ..settings("http://h/mcp") };
             let config = asked.check().unwrap();
             let value = &config.rules().headers[AUTHORIZATION];
-            assert_eq!(value, sent);
+            assert_eq!(value, given);
             assert!(value.is_sensitive());
         }
     }

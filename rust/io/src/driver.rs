@@ -144,6 +144,8 @@ where
                         handle.abort();
                     }
                 }
+                // Nothing is configured that could be asked.
+                Action::FetchToken => {}
                 Action::Exit(reason) => self.exit = Some(reason),
             }
         }

@@ -49,7 +49,9 @@ impl Client {
             .tcp_nodelay(true)
             .tcp_keepalive(KEEPALIVE)
             .tls_backend_preconfigured(config.tls().clone());
-        if let Some(proxy) = config.proxy() {
+        if no_proxy_at_all() {
+            builder = builder.no_proxy();
+        } else if let Some(proxy) = config.proxy() {
             let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|error| unbuilt(&error))?;
             builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
         }
@@ -69,6 +71,14 @@ impl Client {
         let answer = Box::pin(self.0.execute(outgoing));
         Exchange { id, taken, told: false, stage: Stage::Waiting(answer) }
     }
+}
+
+/// `NO_PROXY=*` means every host. reqwest takes the star for names alone, not for addresses.
+fn no_proxy_at_all() -> bool {
+    ["NO_PROXY", "no_proxy"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .is_some_and(|value| value.split(',').any(|host| host.trim() == "*"))
 }
 
 fn unbuilt(error: &reqwest::Error) -> RunError {

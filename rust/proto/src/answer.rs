@@ -45,6 +45,7 @@ impl Bridge {
             exchange.deadline = Some(self.now + self.config.response_timeout);
         }
         self.lane.let_go(number);
+        self.keep_cookies(&exchange, &head.headers);
         if matches!(exchange.role, Role::Farewell) && !is_redirect(head.status) {
             // Whatever it says ("405 Method Not Allowed" is permitted): the session is over.
             self.abort(number, &mut exchange);
@@ -91,6 +92,12 @@ impl Bridge {
                 self.abort(number, &mut exchange);
                 return self.on_no_listener(number, exchange);
             }
+            Role::Stream if media != Media::Events => {
+                self.abort(number, &mut exchange);
+                let failure =
+                    Failure::new(Kind::NoReply, "the server has no event stream at this URL");
+                return self.fail(number, exchange, failure);
+            }
             Role::Client(outgoing) if outgoing.what == What::Initialized => {
                 self.on_announced();
             }
@@ -102,8 +109,8 @@ impl Bridge {
             Media::Lines => Stage::Lines(Framer::new(limit)),
             Media::Whole => Stage::Whole(Whole::new(head.status, head.headers)),
         };
-        let waited_for =
-            exchange.owes() || matches!(exchange.role, Role::Listener | Role::Reopen(_));
+        let waited_for = exchange.owes()
+            || matches!(exchange.role, Role::Listener | Role::Stream | Role::Reopen(_));
         if waited_for {
             self.put(number, exchange);
         } else {
@@ -116,7 +123,13 @@ impl Bridge {
         if !exchange.owes() && !matches!(exchange.role, Role::Reopen(_)) {
             return self.linger(number, exchange);
         }
-        if exchange.session.is_some() && self.listener.is_some() {
+        if self.is_http_sse() && !exchange.is_modern() {
+            // Every reply comes by the stream.
+            exchange.stage = Stage::Elsewhere;
+            exchange.deadline = Some(self.now + self.config.response_timeout);
+            return self.put(number, exchange);
+        }
+        if !exchange.is_modern() && self.listener.is_some() {
             exchange.stage = Stage::Elsewhere;
             exchange.deadline = Some(self.now + ELSEWHERE_PATIENCE);
             return self.put(number, exchange);
@@ -220,8 +233,12 @@ impl Bridge {
             match decoder.next_event() {
                 Ok(Some(event)) => {
                     *heard = true;
-                    if event.kind == crate::sse::Kind::Message {
-                        self.deliver(number, exchange, &event.data);
+                    match event.kind {
+                        crate::sse::Kind::Message => self.deliver(number, exchange, &event.data),
+                        crate::sse::Kind::Endpoint if matches!(exchange.role, Role::Stream) => {
+                            self.on_endpoint(exchange, &event.data);
+                        }
+                        _ => {}
                     }
                 }
                 Ok(None) => break,
@@ -315,6 +332,10 @@ impl Bridge {
         }
         self.deliver(number, &mut exchange, &body);
         if exchange.owes() || matches!(exchange.role, Role::Reopen(_)) {
+            if self.is_http_sse() {
+                // Some old servers acknowledge with a 200 and a word.
+                return self.on_accepted(number, exchange);
+            }
             let failure = wrong_reply(&body, status);
             return self.fail(number, exchange, failure);
         }
@@ -327,7 +348,7 @@ impl Bridge {
         if matches!(exchange.role, Role::Listener) {
             return self.on_listener_end(number, exchange);
         }
-        if !exchange.owes() && !matches!(exchange.role, Role::Reopen(_)) {
+        if !exchange.owes() && !matches!(exchange.role, Role::Reopen(_) | Role::Stream) {
             return self.release(number, &mut exchange);
         }
         if self.resume(number, &mut exchange) {
@@ -348,6 +369,15 @@ impl Bridge {
         headers: &HeaderMap,
         body: &Bytes,
     ) {
+        let is_credential = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if is_credential && self.renews(number, &mut exchange) {
+            let at_once = matches!(exchange.stage, Stage::Waiting(_));
+            self.put(number, exchange);
+            if at_once {
+                self.start(number);
+            }
+            return;
+        }
         if matches!(exchange.role, Role::Listener) {
             return self.on_listener_refused(number, exchange, status, headers);
         }
@@ -357,7 +387,14 @@ impl Bridge {
         if is_session_loss(&exchange, status, body) && exchange.tries.session == 0 {
             return self.on_session_lost(number, exchange);
         }
-        match self.retry_later(&mut exchange, crate::retry::judge_status(status), headers) {
+        let verdict = crate::retry::judge_status(status);
+        if self.probes(&mut exchange, status, body, |exchange| {
+            refused(status, headers, body, exchange, verdict)
+        }) {
+            self.put(number, exchange);
+            return self.start(number);
+        }
+        match self.retry_later(&mut exchange, verdict, headers) {
             Some(at) => {
                 exchange.stage = Stage::Waiting(at);
                 return self.put(number, exchange);
@@ -367,7 +404,6 @@ impl Bridge {
             }
             None => {}
         }
-        let verdict = crate::retry::judge_status(status);
         let failure = refused(status, headers, body, &exchange, verdict);
         self.fail(number, exchange, failure);
     }
@@ -430,6 +466,7 @@ impl Bridge {
             Role::Own(_) => {
                 log::warn!(target: "mcp_ferry.session", "the new session lacks something of the old: {}", failure.message);
             }
+            Role::Stream => self.on_stream_lost(&failure),
             Role::Listener | Role::Farewell => {
                 log::debug!(target: "mcp_ferry.session", "{}", failure.message);
             }

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use url::Url;
 
+use crate::credentials::{Cookie, Token};
 use crate::ending::Ending;
 use crate::exchange::{Exchange, Role, Stage};
+use crate::http_sse::HttpSse;
 use crate::load::Load;
 use crate::message::one_line;
 use crate::outgoing::Outgoing;
@@ -27,8 +29,9 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 const MOST_UNWRITTEN: usize = 8 * 1024 * 1024;
 
 /// How many bytes of unfinished messages all exchanges may hold together. Beyond it only the oldest
-/// of them is read on, so that one always ends.
-const MOST_HELD: usize = 16 * 1024 * 1024;
+/// of them is read on, so that one always ends. It is not more because each connection that is read
+/// has a buffer of its own besides, which grows to 400 KiB (hyper) while it is read eagerly.
+const MOST_HELD: usize = 4 * 1024 * 1024;
 
 /// What a bridge is told once, at its start. Defaults live with the wires.
 #[derive(Clone, Debug)]
@@ -37,6 +40,10 @@ pub struct Config {
     pub url: Url,
     /// The user's own headers, Authorization among them; secrets marked sensitive.
     pub headers: HeaderMap,
+    /// Whether a credential has to be fetched before the first request, and can be again.
+    pub renewable: bool,
+    /// Which transport the server speaks.
+    pub transport: Transport,
     /// How long an exchange may be silent before its request gets an error.
     pub response_timeout: Duration,
     /// How long a server that cannot be reached is tried again.
@@ -45,6 +52,18 @@ pub struct Config {
     pub concurrency: usize,
     /// The largest message in either direction, in bytes.
     pub max_message: usize,
+}
+
+/// Which transport the server speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP; if `initialize` fails as the specification says, HTTP+SSE.
+    #[default]
+    Auto,
+    /// Streamable HTTP (2025-03-26 and later).
+    Http,
+    /// HTTP+SSE (2024-11-05).
+    Sse,
 }
 
 /// Carries the messages of one client to one endpoint and back, and owns the transport in between.
@@ -60,6 +79,11 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Bridge {
     pub(crate) config: Config,
+    /// The headers of every request: the user's own, the token, the cookies.
+    pub(crate) own_headers: HeaderMap,
+    pub(crate) token: Token,
+    pub(crate) cookies: Vec<Cookie>,
+    pub(crate) http_sse: HttpSse,
     /// The instant of the input being handled.
     pub(crate) now: Instant,
     pub(crate) session: Session,
@@ -101,7 +125,15 @@ impl Bridge {
     /// A bridge that has heard nothing yet. `seed` feeds the jitter of its backoff.
     #[must_use]
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        let http_sse = match config.transport {
+            Transport::Sse => HttpSse::Wanted,
+            Transport::Auto | Transport::Http => HttpSse::Off,
+        };
         Self {
+            own_headers: config.headers.clone(),
+            token: Token::default(),
+            cookies: Vec::new(),
+            http_sse,
             config,
             now,
             session: Session::default(),
@@ -140,6 +172,7 @@ impl Bridge {
             Input::Head(id, head) => self.on_head(id, head),
             Input::Chunk(id, piece) => self.on_chunk(id, piece),
             Input::Finished(id, outcome) => self.on_finished(id, outcome),
+            Input::Token(token) => self.on_token(token),
             Input::Written(bytes) => self.unwritten = self.unwritten.saturating_sub(bytes),
             Input::ClientGone => self.on_client_gone(),
             Input::Shutdown => self.on_shutdown(),
@@ -223,7 +256,7 @@ impl Bridge {
         let by_listener = self.listener.and_then(|listener| self.exchanges.get(&listener));
         let asked = exchange.asked > 0
             || (!exchange.is_modern() && by_listener.is_some_and(|listener| listener.asked > 0));
-        let timed = !matches!(exchange.stage, Stage::Elsewhere | Stage::Linger(_));
+        let timed = !matches!(exchange.stage, Stage::Linger(_));
         timed && (asked || !self.reads(number))
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::bridge::Bridge;
-use crate::exchange::{Exchange, Role, Stage};
+use crate::exchange::{Exchange, Role};
 use crate::headers::SessionHeaders;
 use crate::message::{self, Message, Shape};
 use crate::outgoing::{Owed, What};
@@ -74,7 +74,7 @@ impl Bridge {
         let outgoing = match &mut exchange.role {
             Role::Client(outgoing) => outgoing,
             Role::Reopen(_) => return self.on_reopen_answer(exchange, text, is_error),
-            Role::Listener => {
+            Role::Listener | Role::Stream => {
                 let settled = id.is_some_and(|id| self.settle_elsewhere(id, bytes, text));
                 if !settled {
                     drop_message("nobody asked for it", bytes);
@@ -109,28 +109,22 @@ impl Bridge {
     }
 
     /// Delivers an answer that came by the listener, or by another request's stream, to the exchange
-    /// that owes it. Some servers answer 202 and reply on the listener.
+    /// that owes it. Some servers answer 202 and reply on the listener; old ones always do.
     fn settle_elsewhere(&mut self, id: &str, bytes: &Bytes, text: &str) -> bool {
-        let debtor = self.exchanges.iter().find(|(_, exchange)| {
-            let waits = !matches!(exchange.stage, Stage::Linger(_));
-            waits
-                && exchange.outgoing().is_some_and(|outgoing| {
-                    outgoing.what != What::Initialize && outgoing.owed.has(id)
-                })
-        });
-        let Some((&number, _)) = debtor else { return false };
-        let Some(mut exchange) = self.remove(number) else { return false };
-        if let Some(own) = exchange.outgoing_mut().and_then(|outgoing| outgoing.owed.take(id)) {
-            if own.as_bytes() == id.as_bytes() {
-                self.write(bytes);
-            } else {
-                self.write(&message::readdressed(text, Some(id), &own));
-            }
-        }
-        if exchange.owes() {
-            self.put(number, exchange);
+        let owes = |exchange: &Exchange| match &exchange.role {
+            Role::Client(outgoing) => outgoing.owed.has(id),
+            Role::Reopen(body) => is_own(body, id),
+            _ => false,
+        };
+        let found = self.exchanges.iter().find(|(_, exchange)| owes(exchange));
+        let Some((&number, _)) = found else { return false };
+        let Some(mut debtor) = self.remove(number) else { return false };
+        let is_error = message::peek(text).is_ok_and(|message| message.is_error);
+        self.deliver_answer(&mut debtor, bytes, text, Some(id), is_error);
+        if debtor.owes() || matches!(debtor.role, Role::Reopen(_)) {
+            self.put(number, debtor);
         } else {
-            self.linger(number, exchange);
+            self.linger(number, debtor);
         }
         true
     }
@@ -188,6 +182,12 @@ fn answers_batch(exchange: &Exchange, members: &[&str]) -> bool {
             matches!(message::peek(member), Ok(Message { shape: Shape::Response(Some(id)), .. })
                 if owed.take(id).is_some_and(|own| own.as_bytes() == id.as_bytes()))
         })
+}
+
+/// Whether this is the id of a request of the ferry's own.
+fn is_own(request: &[u8], id: &str) -> bool {
+    let text = std::str::from_utf8(request).unwrap_or_default();
+    matches!(message::peek(text), Ok(Message { shape: Shape::Request(own), .. }) if own == id)
 }
 
 /// What a result of `initialize` negotiated.

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
 use crate::frame::Framer;
 use crate::outgoing::Outgoing;
+use crate::reply::Failure;
 use crate::sse::Decoder;
 
 /// The most that is set aside at once because a server announced a length. A body that really is
@@ -35,6 +37,10 @@ pub struct Exchange {
     pub sent: bool,
     /// Whether it takes one of the places of `concurrency`.
     pub slot: bool,
+    /// The token it was sent with, by its generation.
+    pub token: u32,
+    /// What it was refused with before the other transport was tried.
+    pub refusal: Option<Failure>,
     /// How often what happened to it.
     pub tries: Tries,
     /// When it was first sent.
@@ -73,6 +79,8 @@ pub enum Role {
     Announce(Bytes),
     /// The GET stream of the session.
     Listener,
+    /// The GET stream of the HTTP+SSE transport.
+    Stream,
     /// The DELETE that ends a session; the last one if the bridge is ending.
     Farewell,
 }
@@ -82,6 +90,8 @@ pub enum Role {
 pub enum Stage {
     /// Not on the wire: it is sent, again or at last, at this instant.
     Waiting(Instant),
+    /// Not on the wire: it is sent when this is there.
+    Parked(Wait),
     /// On the wire; no answer yet.
     Asked,
     /// The body is collected, to be judged when it is whole.
@@ -97,6 +107,15 @@ pub enum Stage {
     Linger(Option<Decoder>),
 }
 
+/// What an exchange may wait for, other than the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// A credential.
+    Token,
+    /// The endpoint of the HTTP+SSE transport.
+    Endpoint,
+}
+
 /// A body that is collected.
 #[derive(Debug)]
 pub struct Whole {
@@ -109,7 +128,7 @@ pub struct Whole {
 
 #[derive(Debug)]
 enum Collected {
-    /// Nothing yet, or all of it in one piece: by far the usual case, and not copied.
+    /// Nothing yet, or all of it in one piece: by far the usual case.
     One(Bytes),
     Many(BytesMut),
 }
@@ -125,6 +144,8 @@ pub struct Tries {
     pub refused: u32,
     /// The server did not know the session.
     pub session: u32,
+    /// The server wanted another credential.
+    pub token: u32,
     /// It was redirected.
     pub redirects: u32,
     /// Its stream was cut and brought nothing new since.
@@ -168,12 +189,12 @@ impl Exchange {
     /// Whether the server may have seen it.
     #[must_use]
     pub fn left(&self) -> bool {
-        self.sent || !matches!(self.stage, Stage::Waiting(_) | Stage::Asked)
+        self.sent || !matches!(self.stage, Stage::Waiting(_) | Stage::Parked(_) | Stage::Asked)
     }
 }
 
 impl Whole {
-    /// An empty body that will have `length` bytes, if the server told it.
+    /// A body of which nothing has come yet.
     #[must_use]
     pub fn new(status: StatusCode, headers: HeaderMap) -> Self {
         Self { status, headers, body: Collected::One(Bytes::new()) }
@@ -194,18 +215,21 @@ impl Whole {
         self.len() == 0
     }
 
-    /// Adds a piece.
+    /// Adds a piece. One that is the whole body is kept as it is; any other is copied, because it is
+    /// a slice of a read buffer that may be a hundred times as large.
     pub fn push(&mut self, piece: Bytes) {
+        let announced = self.headers.get(CONTENT_LENGTH);
+        let announced: Option<usize> =
+            announced.and_then(|value| value.to_str().ok()?.parse().ok());
         match &mut self.body {
             Collected::Many(body) => body.extend_from_slice(&piece),
-            Collected::One(body) if body.is_empty() => *body = piece,
+            Collected::One(body) if body.is_empty() && announced == Some(piece.len()) => {
+                *body = piece;
+            }
             Collected::One(first) => {
-                let length = self.headers.get(http::header::CONTENT_LENGTH);
-                let announced = length.and_then(|value| value.to_str().ok()?.parse().ok());
-                let room = announced
-                    .unwrap_or(0)
-                    .clamp(2 * first.len(), MOST_SET_ASIDE.max(2 * first.len()));
-                let mut body = BytesMut::with_capacity(room.max(first.len() + piece.len()));
+                let enough = first.len() + piece.len();
+                let room = announced.unwrap_or(0).min(MOST_SET_ASIDE).max(enough);
+                let mut body = BytesMut::with_capacity(room);
                 body.extend_from_slice(first);
                 body.extend_from_slice(&piece);
                 self.body = Collected::Many(body);
@@ -230,17 +254,16 @@ mod tests {
     #[test]
     fn a_body_is_whole_in_any_pieces_and_not_copied_in_one() {
         let one = Bytes::from_static(b"0123456789");
-        let mut whole = Whole::new(StatusCode::OK, HeaderMap::new());
-        assert!(whole.is_empty());
-        whole.push(one.clone());
-        assert_eq!(whole.len(), 10);
-        assert_eq!(whole.into_body().as_ptr(), one.as_ptr());
-        for step in 1..10 {
+        for step in 1..=10 {
             let mut headers = HeaderMap::new();
-            headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("10"));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("10"));
             let mut whole = Whole::new(StatusCode::OK, headers);
-            one.chunks(step).for_each(|piece| whole.push(Bytes::copy_from_slice(piece)));
-            assert_eq!(whole.into_body(), one);
+            assert!(whole.is_empty());
+            (0..10).step_by(step).for_each(|at| whole.push(one.slice(at..(at + step).min(10))));
+            assert_eq!(whole.len(), 10);
+            let body = whole.into_body();
+            assert_eq!(body, one);
+            assert_eq!(body.as_ptr() == one.as_ptr(), step == 10, "step {step}");
         }
     }
 }

@@ -14,16 +14,18 @@
 //! | [`outgoing`], [`exchange`] | a message on its way, and the request that carries it |
 //! | [`retry`] | what a failure says, and how long to wait |
 //! | [`reply`] | the errors that the ferry gives itself |
-//! | `bridge` | the state of everything; `client`, `sending`, `answer`, `deliver`, `recovery` and `ending` are what it does, by whence and where |
+//! | `bridge` | the state of everything; `client`, `sending`, `answer`, `deliver`, `recovery`, `credentials`, `http_sse` and `ending` are what it does, by whence and where |
 
 mod answer;
 pub mod bridge;
 mod client;
+mod credentials;
 mod deliver;
 mod ending;
 pub mod exchange;
 pub mod frame;
 pub mod headers;
+mod http_sse;
 pub mod load;
 pub mod message;
 pub mod outgoing;
@@ -36,6 +38,6 @@ mod sending;
 pub mod session;
 pub mod sse;
 
-pub use bridge::{Bridge, Config};
+pub use bridge::{Bridge, Config, Transport};
 pub use frame::{Frame, Framer};
 pub use seam::{Action, ExchangeId, ExitReason, Fault, FaultKind, Head, Input, Request};

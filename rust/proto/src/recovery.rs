@@ -324,7 +324,7 @@ impl Bridge {
         }
     }
 
-    fn failure_of(&self, fault: &Fault, verdict: Verdict) -> Failure {
+    pub(crate) fn failure_of(&self, fault: &Fault, verdict: Verdict) -> Failure {
         let origin = self.config.url.origin().ascii_serialization();
         let detail = &fault.detail;
         let (kind, message) = match fault.kind {

@@ -128,7 +128,6 @@ impl Failure {
         #[serde(rename_all = "camelCase")]
         struct Data {
             kind: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
             http_status: Option<u16>,
             attempts: u32,
             maybe_processed: bool,

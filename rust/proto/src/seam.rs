@@ -5,7 +5,7 @@
 //! the same rules.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 /// Names one HTTP request and whatever its answer brings. Never used twice by one bridge: a message
@@ -33,6 +33,9 @@ pub enum Input {
     Chunk(ExchangeId, Bytes),
     /// The answer ended, or the exchange failed. Nothing follows for this id.
     Finished(ExchangeId, Result<(), Fault>),
+    /// The credential that [`Action::FetchToken`] asked for, as the value of `Authorization`, or why
+    /// there is none. It may also come unasked, when it changed.
+    Token(Result<HeaderValue, String>),
     /// So many bytes of [`Action::Write`], line ends not counted, have left for the client.
     Written(usize),
     /// The client no longer reads: nothing more can be delivered.
@@ -53,6 +56,8 @@ pub enum Action {
     Open(ExchangeId, Request),
     /// Close this exchange's connection or stream. No further input about it is needed.
     Abort(ExchangeId),
+    /// Ask for the credential, and report it by [`Input::Token`].
+    FetchToken,
     /// All is delivered, or never will be: flush what was written, then end.
     Exit(ExitReason),
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::bridge::Bridge;
-use crate::exchange::{Exchange, Resume, Role, Stage, Tries};
+use crate::exchange::{Exchange, Resume, Role, Stage, Tries, Wait};
 use crate::headers::{self, SessionHeaders};
 use crate::outgoing::{Outgoing, What};
 use crate::seam::{Action, ExchangeId, Request};
@@ -148,6 +148,8 @@ impl Bridge {
             url: self.config.url.clone(),
             session: None,
             given: None,
+            token: 0,
+            refusal: None,
             on_wire: false,
             sent: false,
             slot: false,
@@ -164,13 +166,20 @@ impl Bridge {
 
     /// Sends the request of an exchange, for the first time or again.
     pub(crate) fn start(&mut self, number: u64) {
+        let waits = self.waits_for(number);
         let session = self.session.headers();
+        let token = self.token_generation();
         let timeout = self.now + self.config.response_timeout;
         let farewell = self.now + FAREWELL_PATIENCE;
         let (now, quiet_until) = (self.now, self.quiet_until);
         let generation = self.session.generation();
-        let own = &self.config.headers;
+        let own = &self.own_headers;
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        if let Some(wait) = waits {
+            exchange.stage = Stage::Parked(wait);
+            let deadline = *exchange.deadline.get_or_insert(timeout);
+            return self.arm(deadline);
+        }
         if let Some(until) = quiet_until.filter(|until| *until > now)
             && !matches!(exchange.role, Role::Farewell)
         {
@@ -212,6 +221,10 @@ impl Bridge {
                 let last = exchange.resume.last_id.as_ref();
                 (Method::GET, headers::stream_get(own, &session, last), Bytes::new(), true)
             }
+            Role::Stream => {
+                let fresh = SessionHeaders::default();
+                (Method::GET, headers::stream_get(own, &fresh, None), Bytes::new(), false)
+            }
             Role::Farewell => {
                 (Method::DELETE, headers::session_delete(own, &session), Bytes::new(), true)
             }
@@ -220,6 +233,7 @@ impl Bridge {
         exchange.stage = Stage::Asked;
         exchange.on_wire = true;
         exchange.sent = false;
+        exchange.token = token;
         exchange.session = (in_session && session.id.is_some()).then_some(generation);
         exchange.deadline = match &exchange.role {
             Role::Listener => None,
@@ -238,9 +252,28 @@ impl Bridge {
         self.act(Action::Open(id, Request { method, url, headers, body }));
     }
 
+    /// What an exchange has to wait for before it can be sent; and where it goes, if nothing.
+    fn waits_for(&mut self, number: u64) -> Option<Wait> {
+        let exchange = self.exchanges.get(&number)?;
+        let is_farewell = matches!(exchange.role, Role::Farewell);
+        let by_endpoint = self.is_http_sse()
+            && !exchange.is_modern()
+            && !matches!(exchange.role, Role::Stream | Role::Farewell);
+        if !is_farewell && self.must_wait_for_token() {
+            return Some(Wait::Token);
+        }
+        if by_endpoint {
+            let Some(url) = self.message_url() else { return Some(Wait::Endpoint) };
+            if let Some(exchange) = self.exchanges.get_mut(&number) {
+                exchange.url = url;
+            }
+        }
+        None
+    }
+
     /// Opens the session's listener, unless there is one, or the server is known to have none.
     pub(crate) fn open_listener(&mut self) {
-        if self.listener.is_none() && !self.listener_absent {
+        if self.listener.is_none() && !self.listener_absent && !self.is_http_sse() {
             self.listener = Some(self.send(Role::Listener));
         }
     }
@@ -258,5 +291,6 @@ impl Bridge {
         if self.session.headers().id.is_some() {
             self.send(Role::Farewell);
         }
+        self.forget_cookies();
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferry_proto::seam::{Action, ExchangeId, ExitReason, Fault, FaultKind, Head, Input, Request};
-use ferry_proto::{Bridge, Config, Frame};
+use ferry_proto::{Bridge, Config, Frame, Transport};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -84,6 +84,8 @@ impl World {
         let config = Config {
             url: "http://server.test/mcp".parse().unwrap(),
             headers: HeaderMap::new(),
+            renewable: false,
+            transport: Transport::Auto,
             response_timeout: Duration::from_secs(60),
             connect_patience: Duration::from_secs(10),
             concurrency: 3,
@@ -293,6 +295,7 @@ impl World {
                 Action::Write(line) => self.on_write(&line),
                 Action::Open(id, request) => self.on_open(id, request),
                 Action::Abort(id) => self.open.retain(|(open, _)| *open != id),
+                Action::FetchToken => self.broken.push("a token nobody has".to_owned()),
                 Action::Exit(reason) => self.exit = Some(reason),
             }
         }

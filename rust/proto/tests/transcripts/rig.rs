@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferry_proto::seam::{Action, ExchangeId, Fault, FaultKind, Head, Input, Request};
-use ferry_proto::{Bridge, Config, Frame};
+use ferry_proto::{Bridge, Config, Frame, Transport};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 pub(crate) const INITIALIZE: &str =
@@ -32,6 +32,8 @@ impl Rig {
         let mut config = Config {
             url: "http://server.test/mcp".parse().unwrap(),
             headers: HeaderMap::new(),
+            renewable: false,
+            transport: Transport::Auto,
             response_timeout: Duration::from_secs(60),
             connect_patience: Duration::from_secs(10),
             concurrency: 64,
@@ -152,6 +154,7 @@ impl Rig {
                 Action::Write(line) => format!("write {}", String::from_utf8_lossy(&line)),
                 Action::Open(id, request) => self.open(id, &request),
                 Action::Abort(id) => format!("abort #{}", id.number),
+                Action::FetchToken => "fetch token".to_owned(),
                 Action::Exit(reason) => format!("exit: {reason:?}"),
             };
             let _ = writeln!(self.transcript, "    {line}");
