@@ -134,8 +134,7 @@ impl Bridge {
             exchange.deadline = Some(self.now + ELSEWHERE_PATIENCE);
             return self.put(number, exchange);
         }
-        self.abort(number, &mut exchange);
-        self.fail_unanswered(number, exchange, "the server accepted the request and sent no reply");
+        self.fail_accepted(number, exchange);
     }
 
     fn on_redirect(&mut self, number: u64, mut exchange: Exchange, head: &Head) {
@@ -426,6 +425,15 @@ impl Bridge {
         self.fail(number, exchange, failure);
     }
 
+    /// A request that was answered by 202, and whose reply did not come by another way.
+    fn fail_accepted(&mut self, number: u64, mut exchange: Exchange) {
+        self.abort(number, &mut exchange);
+        let message =
+            "the server accepted the request and sent no reply; it may have been processed";
+        let failure = Failure { maybe_processed: true, ..Failure::new(Kind::NoReply, message) };
+        self.fail(number, exchange, failure);
+    }
+
     /// An exchange that owes an answer and gets none, though nothing broke.
     fn fail_unanswered(&mut self, number: u64, exchange: Exchange, what: &str) {
         let failure = Failure {
@@ -480,11 +488,7 @@ impl Bridge {
         let waited = matches!(exchange.stage, Stage::Elsewhere);
         self.abort(number, &mut exchange);
         if waited {
-            return self.fail_unanswered(
-                number,
-                exchange,
-                "the server accepted the request and sent no reply",
-            );
+            return self.fail_accepted(number, exchange);
         }
         if matches!(exchange.stage, Stage::Linger(_)) || matches!(exchange.role, Role::Farewell) {
             return self.release(number, &mut exchange);

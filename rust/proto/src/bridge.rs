@@ -29,9 +29,11 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 const MOST_UNWRITTEN: usize = 8 * 1024 * 1024;
 
 /// How many bytes of unfinished messages all exchanges may hold together. Beyond it only the oldest
-/// of them is read on, so that one always ends. It is not more because each connection that is read
-/// has a buffer of its own besides, which grows to 400 KiB (hyper) while it is read eagerly.
+/// of those that hold some are read on, so that some always end; what holds nothing is still read,
+/// so that a large answer on its way delays no small one. It is not more because each connection
+/// that is read eagerly has a buffer of its own besides, which grows to 400 KiB (hyper).
 const MOST_HELD: usize = 4 * 1024 * 1024;
+const READ_ON: usize = 2;
 
 /// What a bridge is told once, at its start. Defaults live with the wires.
 #[derive(Clone, Debug)]
@@ -213,8 +215,14 @@ impl Bridge {
         if self.unwritten >= MOST_UNWRITTEN {
             return false;
         }
-        let first_holder = || self.exchanges.iter().find(|(_, exchange)| exchange.held() > 0);
-        self.held < MOST_HELD || first_holder().is_none_or(|(first, _)| *first == number)
+        if self.held < MOST_HELD {
+            return true;
+        }
+        let holds = |exchange: &Exchange| exchange.held() > 0;
+        let is_holder = self.exchanges.get(&number).is_some_and(holds);
+        let mut oldest =
+            self.exchanges.iter().filter(|(_, exchange)| holds(exchange)).take(READ_ON);
+        !is_holder || oldest.any(|(holder, _)| *holder == number)
     }
 
     /// Everything that may have become possible: waiting frames go, a lost session is asked for, the

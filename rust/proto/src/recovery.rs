@@ -199,6 +199,8 @@ impl Bridge {
         headers: &HeaderMap,
     ) -> Option<Instant> {
         let (timeout, patience) = (self.config.response_timeout, self.config.connect_patience);
+        // What was waited for has come or failed; the next attempt has its own time.
+        exchange.deadline = None;
         match verdict {
             Verdict::Final => None,
             Verdict::Unsent => {
