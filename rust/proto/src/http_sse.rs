@@ -92,6 +92,8 @@ impl Bridge {
                     Quoted(data)
                 );
                 self.fail_parked(Wait::Endpoint, &Failure::new(Kind::Redirect, message));
+                // The stream is of no use: its time is up.
+                exchange.deadline = Some(self.now);
             }
         }
     }

@@ -14,7 +14,7 @@
 //! | [`outgoing`], [`exchange`] | a message on its way, and the request that carries it |
 //! | [`retry`] | what a failure says, and how long to wait |
 //! | [`reply`] | the errors that the ferry gives itself |
-//! | `bridge` | the state of everything; `client`, `sending`, `answer`, `deliver`, `recovery`, `credentials`, `http_sse` and `ending` are what it does, by whence and where |
+//! | `bridge` | the state of everything; `client`, `sending`, `answer`, `deliver`, `failing`, `recovery`, `credentials`, `http_sse` and `ending` are what it does, by whence and where |
 
 mod answer;
 pub mod bridge;
@@ -23,6 +23,7 @@ mod credentials;
 mod deliver;
 mod ending;
 pub mod exchange;
+mod failing;
 pub mod frame;
 pub mod headers;
 mod http_sse;

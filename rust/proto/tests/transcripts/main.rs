@@ -10,7 +10,9 @@
 
 mod rig;
 
+mod credentials;
 mod ending;
+mod http_sse;
 mod opening;
 mod recovery;
 mod replies;
