@@ -212,6 +212,12 @@ impl Bridge {
             self.abort(number, &mut exchange);
             return self.on_too_large(number, exchange);
         }
+        if matches!(exchange.role, Role::Stream)
+            && let Some(failure) = exchange.refusal.take()
+        {
+            self.abort(number, &mut exchange);
+            return self.fail(number, exchange, failure);
+        }
         let is_linger = matches!(exchange.stage, Stage::Linger(_) | Stage::Elsewhere);
         if heard && exchange.deadline.is_some() && !is_linger {
             exchange.deadline = Some(timeout);

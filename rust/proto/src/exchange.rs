@@ -39,7 +39,8 @@ pub struct Exchange {
     pub slot: bool,
     /// The token it was sent with, by its generation.
     pub token: u32,
-    /// What it was refused with before the other transport was tried.
+    /// Why it is of no use: what it was refused with before the other transport was tried, or what
+    /// is wrong with the stream of that transport.
     pub refusal: Option<Failure>,
     /// How often what happened to it.
     pub tries: Tries,

@@ -91,9 +91,7 @@ impl Bridge {
                     "the server names {} as its endpoint, which is not of its own origin",
                     Quoted(data)
                 );
-                self.fail_parked(Wait::Endpoint, &Failure::new(Kind::Redirect, message));
-                // The stream is of no use: its time is up.
-                exchange.deadline = Some(self.now);
+                exchange.refusal = Some(Failure::new(Kind::Redirect, message));
             }
         }
     }
