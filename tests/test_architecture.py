@@ -16,7 +16,7 @@ DATA = {"bytes", "http", "log", "serde", "serde_json", "url"}
 CRATES = {
     "ferry-proto": DATA | {"base64", "httpdate", "memchr"},
     "ferry-io": {"bytes", "ferry-proto", "futures-util", "h2", "http", "http-body", "log", "reqwest"}
-    | {"rustix", "rustls", "rustls-platform-verifier", "thiserror", "tokio", "url"},
+    | {"rustix", "rustls", "rustls-platform-verifier", "shlex", "thiserror", "tokio", "url"},
     "ferry-py": {"ferry-io", "ferry-proto", "ferry-server", "log", "pyo3", "tokio"},
     "ferry-server": DATA - {"url"} | {"getrandom", "http-body-util", "hyper", "hyper-util", "tokio"},
 }

@@ -24,6 +24,9 @@ class Config:
         *,
         headers: Sequence[tuple[str, str]] = ...,
         auth: str | None = None,
+        token_file: str | PathLike[str] | None = None,
+        token_command: str | None = None,
+        transport: str | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
         concurrency: int | None = None,
@@ -41,6 +44,14 @@ class Config:
     @property
     def url(self) -> str:
         """The endpoint."""
+
+    @property
+    def token_file(self) -> Path | None:
+        """The file with the token."""
+
+    @property
+    def transport(self) -> Literal["auto", "http", "sse"]:
+        """Which transport the server speaks."""
 
     @property
     def timeout(self) -> float:

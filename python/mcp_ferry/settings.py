@@ -184,6 +184,36 @@ TABLE = (
         "others on this machine can read a command line.",
     ),
     Setting(
+        "token_file",
+        "--token-file",
+        ("MCP_FERRY_TOKEN_FILE",),
+        read=read_text,
+        group=WHERE,
+        metavar="FILE",
+        help="A file with the token, or with the whole Authorization value. It is read again when it "
+        "changes, and once when the server refuses the token.",
+    ),
+    Setting(
+        "token_command",
+        "--token-command",
+        ("MCP_FERRY_TOKEN_COMMAND",),
+        read=read_text,
+        group=WHERE,
+        metavar="COMMAND",
+        help="A program and its arguments that print the token, or the whole Authorization value. It is "
+        "started without a shell, when a token is first needed and once when the server refuses it.",
+    ),
+    Setting(
+        "transport",
+        "--transport",
+        ("MCP_FERRY_TRANSPORT",),
+        read=read_text,
+        group=WHERE,
+        metavar="auto|http|sse",
+        help="What the server speaks: http is Streamable HTTP, sse the older HTTP+SSE of 2024-11-05; auto "
+        "tries the first, then the second.",
+    ),
+    Setting(
         "timeout",
         "--timeout",
         ("MCP_FERRY_TIMEOUT", "MCP_TOOL_CALL_TIMEOUT"),

@@ -35,9 +35,10 @@ def page() -> str:
 def line(row: Setting) -> str:
     """One row of a table."""
     flag = " ".join(filter(None, (row.flag, row.metavar))) if row.flag.startswith("-") else row.flag
+    flag = flag.replace("|", r"\|")  # a bar would end the cell
     env = ", ".join(f"`{name}`" for name in row.env)
     default = show_default(row, Config.defaults()) or "-"
-    return f"| `{flag}` | {env} | {default} | {row.help} |".replace("text|json", r"text\|json")
+    return f"| `{flag}` | {env} | {default} | {row.help} |"
 
 
 if __name__ == "__main__":

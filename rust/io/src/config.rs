@@ -7,10 +7,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ferry_proto::Transport;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::tls::{self, Trust};
+use crate::tokens::TokenSource;
 
 /// How long a server may say nothing about a request, in seconds.
 pub const TIMEOUT: f64 = 60.0;
@@ -22,6 +24,8 @@ pub const CONCURRENCY: i64 = 128;
 pub const MAX_MESSAGE_SIZE: i64 = 64 * 1024 * 1024;
 /// Whether any certificate is accepted.
 pub const INSECURE: bool = false;
+/// Which transport the server speaks: "auto", "http" or "sse".
+pub const TRANSPORT: &str = "auto";
 /// How long a server that cannot be reached is tried again.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -74,6 +78,13 @@ pub struct Settings {
     pub headers: Vec<(String, String)>,
     /// The value of `Authorization`, such as `Bearer TOKEN`; sent as it is.
     pub auth: Option<String>,
+    /// A file that holds the token, read again when it changes or is refused.
+    pub token_file: Option<PathBuf>,
+    /// A command that prints the token, as one line that is split as a shell does; run again when the
+    /// token is refused.
+    pub token_command: Option<String>,
+    /// Which transport the server speaks: `auto`, `http` or `sse`.
+    pub transport: Option<String>,
     /// Seconds a server may be silent about a request.
     pub timeout: Option<f64>,
     /// Seconds a connection may take.
@@ -98,6 +109,7 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Config {
     rules: ferry_proto::Config,
+    token_source: Option<TokenSource>,
     connect_timeout: Duration,
     tls: rustls::ClientConfig,
     proxy: Option<Url>,
@@ -112,6 +124,14 @@ impl Settings {
     pub fn check(&self) -> Result<Config, ConfigError> {
         let url = endpoint(&self.url)?;
         let headers = headers(&self.headers, self.auth.as_deref())?;
+        let token_source =
+            TokenSource::of(self.token_file.as_deref(), self.token_command.as_deref())?;
+        if let Some(source) = &token_source
+            && headers.contains_key(AUTHORIZATION)
+        {
+            let message = "an Authorization value or header is given as well; keep one of the two";
+            return Err(ConfigError::new(source.setting(), message));
+        }
         let insecure = self.insecure.unwrap_or(INSECURE);
         let trust = Trust {
             ca_cert: self.ca_cert.as_deref(),
@@ -123,8 +143,8 @@ impl Settings {
             rules: ferry_proto::Config {
                 url,
                 headers,
-                renewable: false,
-                transport: ferry_proto::Transport::Auto,
+                renewable: token_source.is_some(),
+                transport: transport(self.transport.as_deref().unwrap_or(TRANSPORT))?,
                 response_timeout: seconds("timeout", self.timeout.unwrap_or(TIMEOUT))?,
                 connect_patience: CONNECT_PATIENCE,
                 concurrency: count("concurrency", self.concurrency.unwrap_or(CONCURRENCY))?,
@@ -133,6 +153,7 @@ impl Settings {
                     self.max_message_size.unwrap_or(MAX_MESSAGE_SIZE),
                 )?,
             },
+            token_source,
             connect_timeout: seconds(
                 "connect_timeout",
                 self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
@@ -149,6 +170,12 @@ impl Config {
     #[must_use]
     pub fn rules(&self) -> &ferry_proto::Config {
         &self.rules
+    }
+
+    /// Where the credential comes from, if it can be had again.
+    #[must_use]
+    pub fn token_source(&self) -> Option<&TokenSource> {
+        self.token_source.as_ref()
     }
 
     /// How long a connection may take, name lookup and TLS included.
@@ -190,6 +217,8 @@ impl fmt::Debug for Config {
                 "headers",
                 &self.rules.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
             )
+            .field("token_source", &self.token_source)
+            .field("transport", &self.rules.transport)
             .field("timeout", &self.rules.response_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("concurrency", &self.rules.concurrency)
@@ -292,6 +321,18 @@ fn secret(value: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
+fn transport(name: &str) -> Result<Transport, ConfigError> {
+    match name {
+        "auto" => Ok(Transport::Auto),
+        "http" => Ok(Transport::Http),
+        "sse" => Ok(Transport::Sse),
+        _ => Err(ConfigError::new(
+            "transport",
+            "not a transport; give http (Streamable HTTP), sse (HTTP+SSE of 2024-11-05) or auto",
+        )),
+    }
+}
+
 fn seconds(name: &'static str, value: f64) -> Result<Duration, ConfigError> {
     Duration::try_from_secs_f64(value)
         .ok()
@@ -310,104 +351,4 @@ fn count(name: &'static str, value: i64) -> Result<usize, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(url: &str) -> Settings {
-        Settings { url: url.into(), ..Settings::default() }
-    }
-
-    fn refused(settings: &Settings) -> ConfigError {
-        settings.check().expect_err("must be refused")
-    }
-
-    fn with_header(name: &str, value: &str) -> Settings {
-        Settings { headers: vec![(name.into(), value.into())], ..settings("http://h/mcp") }
-    }
-
-    #[test]
-    fn nothing_but_a_url_is_enough() {
-        let config = settings("http://localhost:8000/mcp").check().unwrap();
-        assert_eq!(config.rules().url.as_str(), "http://localhost:8000/mcp");
-        assert_eq!(config.rules().response_timeout, Duration::from_secs(60));
-        assert_eq!(config.connect_timeout(), Duration::from_secs(15));
-        assert_eq!((config.rules().concurrency, config.rules().max_message), (128, 64 << 20));
-        assert!(config.rules().headers.is_empty() && config.proxy().is_none());
-    }
-
-    #[test]
-    fn an_address_that_cannot_be_reached_is_refused() {
-        for url in ["", "localhost:8000", "/mcp", "ftp://h/", "http://", "https://u:p@h/mcp"] {
-            assert_eq!(refused(&settings(url)).name, "url", "{url}");
-        }
-    }
-
-    #[test]
-    fn the_authorization_value_is_sent_as_it_is() {
-        // As mcpgateway.wrapper did: there are gateways that want a bare key.
-        for given in ["abc", "Basic dTpw", "Bearer t"] {
-            let asked = Settings { auth: Some(given.into()), ..settings("http://h/mcp") };
-            let config = asked.check().unwrap();
-            let value = &config.rules().headers[AUTHORIZATION];
-            assert_eq!(value, given);
-            assert!(value.is_sensitive());
-        }
-    }
-
-    #[test]
-    fn headers_of_the_transport_and_illegal_ones_are_refused() {
-        for name in ["Mcp-Session-Id", "HOST", "content-type", "Mcp-Param-Region", "a b", ""] {
-            assert_eq!(refused(&with_header(name, "x")).name, "headers", "{name}");
-        }
-        assert_eq!(refused(&with_header("X-A", "a\r\nX-B: b")).name, "headers");
-        assert!(with_header("X-Team", " bl\u{fc}e ").check().is_ok());
-    }
-
-    #[test]
-    fn two_authorizations_are_one_too_many() {
-        let both = Settings { auth: Some("t".into()), ..with_header("Authorization", "Bearer s") };
-        assert_eq!(refused(&both).name, "auth");
-    }
-
-    #[test]
-    fn times_and_counts_must_be_usable() {
-        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
-            let asked = Settings { timeout: Some(seconds), ..settings("http://h") };
-            assert_eq!(refused(&asked).name, "timeout");
-            let asked = Settings { connect_timeout: Some(seconds), ..settings("http://h") };
-            assert_eq!(refused(&asked).name, "connect_timeout");
-        }
-        for count in [0, -5] {
-            let asked = Settings { concurrency: Some(count), ..settings("http://h") };
-            assert_eq!(refused(&asked).name, "concurrency");
-            let asked = Settings { max_message_size: Some(count), ..settings("http://h") };
-            assert_eq!(refused(&asked).name, "max_message_size");
-        }
-    }
-
-    #[test]
-    fn a_missing_file_is_named_with_its_setting() {
-        let ghost = Some(PathBuf::from("/no/such/ca.pem"));
-        let error = refused(&Settings { ca_cert: ghost.clone(), ..settings("https://h") });
-        assert_eq!(error.name, "ca_cert");
-        assert!(error.message.contains("/no/such/ca.pem"), "{error}");
-        let error = refused(&Settings { client_key: ghost, ..settings("https://h") });
-        assert_eq!(error.name, "client_key");
-    }
-
-    #[test]
-    fn no_secret_is_ever_shown() {
-        let asked = Settings {
-            auth: Some("s3cret".into()),
-            proxy: Some("http://me:s3cret@proxy:3128".into()),
-            ..with_header("X-Key", "s3cret")
-        };
-        let asked = Settings { url: "https://h/mcp?key=s3cret".into(), ..asked };
-        let shown = format!("{:?}", asked.check().unwrap());
-        assert!(!shown.contains("s3cret"), "{shown}");
-        let line = refused(&with_header("Authorization: s3cret", "x"));
-        assert!(!line.to_string().contains("s3cret"), "{line}");
-        let broken = Settings { proxy: Some("s3cret".into()), ..settings("http://h") };
-        assert!(!refused(&broken).to_string().contains("s3cret"));
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::error::RunError;
 use crate::http::{Client, Exchange};
 use crate::stdio::{Outbox, Source};
+use crate::tokens::Tokens;
 
 /// From a signal to the end of the loop, whatever else happens; with what the process needs to
 /// leave, it is gone within two seconds.
@@ -55,6 +56,7 @@ where
         source: Some(Source::new(reader, rules.max_message)),
         outbox: Outbox::new(writer),
         notices,
+        tokens: Tokens::new(config.token_source().cloned()),
         // Keys of the standard hash maps come from the system's randomness.
         bridge: Bridge::new(rules, RandomState::new().build_hasher().finish(), Instant::now()),
         running: FuturesUnordered::new(),
@@ -79,6 +81,7 @@ struct Driver<R, W, N> {
     source: Option<Source<R>>,
     outbox: Outbox<W>,
     notices: N,
+    tokens: Tokens,
     /// Exchanges whose next input is awaited.
     running: FuturesUnordered<StreamFuture<Live>>,
     /// Exchanges that are not read, because too much waits for the client.
@@ -121,6 +124,12 @@ where
                     self.exit = Some(ExitReason::Shutdown);
                     continue;
                 }
+                Input::ClientFrame(_) => {
+                    if let Some(token) = self.tokens.changed(now) {
+                        self.bridge.handle(now, Input::Token(Ok(token)));
+                        self.carry_out();
+                    }
+                }
                 _ => {}
             }
             self.bridge.handle(now, input);
@@ -144,8 +153,7 @@ where
                         handle.abort();
                     }
                 }
-                // Nothing is configured that could be asked.
-                Action::FetchToken => {}
+                Action::FetchToken => self.tokens.fetch(),
                 Action::Exit(reason) => self.exit = Some(reason),
             }
         }
@@ -163,6 +171,9 @@ where
             if !known {
                 return Poll::Ready(notice);
             }
+        }
+        if let Poll::Ready(token) = self.tokens.poll(cx) {
+            return Poll::Ready(Input::Token(token));
         }
         if self.alarm.poll(cx).is_ready() {
             return Poll::Ready(Input::Tick);

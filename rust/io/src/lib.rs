@@ -7,6 +7,7 @@
 //! - [`http`]: one exchange as a stream of inputs for the rules;
 //! - [`fault`]: what a transport error says about the request;
 //! - [`stdio`]: the client's two ends, without a thread between where the descriptor allows it;
+//! - [`tokens`]: credentials of a file or a command, had again when they change;
 //! - [`notices`]: signals, a parent that died, a reader that closed;
 //! - [`driver`]: the one loop that holds the bridge.
 
@@ -18,6 +19,7 @@ pub mod http;
 pub mod notices;
 pub mod stdio;
 pub mod tls;
+pub mod tokens;
 
 pub use config::{Config, ConfigError, Settings};
 pub use error::RunError;

@@ -28,15 +28,18 @@ impl Config {
 impl Config {
     #[new]
     #[pyo3(signature = (
-        url, *, headers=Vec::new(), auth=None, timeout=None, connect_timeout=None, concurrency=None,
-        max_message_size=None, ca_cert=None, client_cert=None, client_key=None, insecure=None,
-        proxy=None,
+        url, *, headers=Vec::new(), auth=None, token_file=None, token_command=None, transport=None,
+        timeout=None, connect_timeout=None, concurrency=None, max_message_size=None, ca_cert=None,
+        client_cert=None, client_key=None, insecure=None, proxy=None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "one for each setting, all by name")]
     fn new(
         url: String,
         headers: Vec<(String, String)>,
         auth: Option<String>,
+        token_file: Option<PathBuf>,
+        token_command: Option<String>,
+        transport: Option<String>,
         timeout: Option<f64>,
         connect_timeout: Option<f64>,
         concurrency: Option<i64>,
@@ -51,6 +54,9 @@ impl Config {
             url,
             headers,
             auth,
+            token_file,
+            token_command,
+            transport,
             timeout,
             connect_timeout,
             concurrency,
@@ -69,6 +75,7 @@ impl Config {
     #[staticmethod]
     fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         let defaults = PyDict::new(py);
+        defaults.set_item("transport", config::TRANSPORT)?;
         defaults.set_item("timeout", config::TIMEOUT)?;
         defaults.set_item("connect_timeout", config::CONNECT_TIMEOUT)?;
         defaults.set_item("concurrency", config::CONCURRENCY)?;
@@ -81,6 +88,18 @@ impl Config {
     #[getter]
     fn url(&self) -> &str {
         self.checked.rules().url.as_str()
+    }
+
+    /// The file with the token.
+    #[getter]
+    fn token_file(&self) -> Option<&PathBuf> {
+        self.asked.token_file.as_ref()
+    }
+
+    /// Which transport the server speaks: "auto", "http" or "sse".
+    #[getter]
+    fn transport(&self) -> &str {
+        self.asked.transport.as_deref().unwrap_or(config::TRANSPORT)
     }
 
     /// Seconds a server may be silent about a request.
