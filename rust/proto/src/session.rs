@@ -190,6 +190,7 @@ pub fn version_header(version: &str) -> Option<HeaderValue> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do")]
 mod tests {
     use std::fmt::Write as _;
 
