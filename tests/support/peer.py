@@ -18,9 +18,12 @@ class Exchange(BaseHTTPRequestHandler):
     server: _Listener
     body: bytes
     message: Any
+    also_send: dict[str, str]
+    """Headers that every answer gets besides its own."""
 
     def handle_any(self) -> None:
         """Read the body, then let the test answer."""
+        self.also_send = {}
         self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
         try:
             self.message = json.loads(self.body)
@@ -36,7 +39,7 @@ class Exchange(BaseHTTPRequestHandler):
     def send(self, status: int, body: bytes = b"", **headers: str) -> None:
         """Answer with a status, a body and headers (`content_type="…"`)."""
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in (self.also_send | headers).items():
             self.send_header(name.replace("_", "-"), value)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
