@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[1]
 DATA = {"bytes", "http", "log", "serde", "serde_json", "url"}
 CRATES = {
     "ferry-proto": DATA | {"base64", "httpdate", "memchr"},
-    "ferry-io": {"bytes", "ferry-proto", "futures-util", "h2", "http", "http-body", "log", "reqwest"}
-    | {"rustix", "rustls", "rustls-platform-verifier", "shlex", "thiserror", "tokio", "url"},
+    "ferry-io": {"bytes", "ferry-proto", "futures-util", "h2", "http", "http-body", "hyper", "hyper-rustls"}
+    | {"hyper-util", "log", "rustix", "rustls", "rustls-platform-verifier", "shlex", "thiserror", "tokio"}
+    | {"tower-service", "url"},
     "ferry-py": {"ferry-io", "ferry-proto", "ferry-server", "log", "pyo3", "tokio"},
     "ferry-server": DATA - {"url"} | {"getrandom", "http-body-util", "hyper", "hyper-util", "tokio"},
 }

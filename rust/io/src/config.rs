@@ -264,11 +264,12 @@ fn proxy(text: &str) -> Result<Url, ConfigError> {
     let wrong = || {
         ConfigError::new(
             "proxy",
-            "not a proxy address; give http://host:port or https://host:port, with user:password@ before the host if it asks for one",
+            "not a proxy address; give http://host:port, or the same with https, socks5 or socks5h, with user:password@ before the host if it asks for one",
         )
     };
     let url = Url::parse(text.trim()).map_err(|_| wrong())?;
-    if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(wrong()) }
+    let known = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h");
+    if known && url.has_host() { Ok(url) } else { Err(wrong()) }
 }
 
 fn headers(given: &[(String, String)], auth: Option<&str>) -> Result<HeaderMap, ConfigError> {

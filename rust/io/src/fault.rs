@@ -11,30 +11,44 @@ const MAX_DETAIL: usize = 200;
 /// When it happened, which the HTTP client knows and the error's type does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// While the host's name was looked up.
-    Resolving,
     /// Before there was a connection.
     Connecting,
-    /// Before there was a connection, because the time for it ran out.
-    ConnectingTooLong,
     /// Before the request was handed to a connection.
     BeforeRequest,
     /// After the request, or a part of it, was handed to a connection.
     AfterRequest,
 }
 
+/// A name lookup that failed: from the error inside nobody could tell that it was one.
+#[derive(Debug, thiserror::Error)]
+#[error("the name lookup failed")]
+pub struct Unresolved(#[source] pub io::Error);
+
 /// Judges an error by its moment and its chain of causes.
 #[must_use]
 pub fn judge(error: &(dyn Error + 'static), moment: Moment) -> Fault {
     let kind = match moment {
-        Moment::Resolving => FaultKind::Resolve,
-        Moment::Connecting if causes(error).any(<dyn Error>::is::<rustls::Error>) => FaultKind::Tls,
-        Moment::Connecting => FaultKind::Connect,
-        Moment::ConnectingTooLong => FaultKind::ConnectTimeout,
+        Moment::Connecting => why_unconnected(error),
         Moment::AfterRequest if !causes(error).any(was_refused_unread) => FaultKind::Cut,
         Moment::BeforeRequest | Moment::AfterRequest => FaultKind::Unsent,
     };
     Fault { kind, detail: detail(error) }
+}
+
+fn why_unconnected(error: &(dyn Error + 'static)) -> FaultKind {
+    if causes(error).any(<dyn Error>::is::<Unresolved>) {
+        FaultKind::Resolve
+    } else if causes(error).any(<dyn Error>::is::<rustls::Error>) {
+        FaultKind::Tls
+    } else if causes(error).any(ran_out_of_time) {
+        FaultKind::ConnectTimeout
+    } else {
+        FaultKind::Connect
+    }
+}
+
+fn ran_out_of_time(cause: &(dyn Error + 'static)) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// HTTP/2 servers can say that they did not look at a request; then it is as good as unsent.
@@ -80,6 +94,15 @@ mod tests {
     fn a_wrapped_io_error_is_looked_into() {
         let tls = io::Error::other(rustls::Error::DecryptError);
         assert_eq!(judge(&tls, Moment::Connecting).kind, FaultKind::Tls);
+    }
+
+    #[test]
+    fn a_lookup_and_a_limit_are_known_from_afar() {
+        let lookup = Unresolved(io::ErrorKind::TimedOut.into());
+        assert_eq!(judge(&lookup, Moment::Connecting).kind, FaultKind::Resolve);
+        let limit = io::Error::other(io::Error::from(io::ErrorKind::TimedOut));
+        assert_eq!(judge(&limit, Moment::Connecting).kind, FaultKind::ConnectTimeout);
+        assert_eq!(judge(&limit, Moment::AfterRequest).kind, FaultKind::Cut);
     }
 
     #[cfg(unix)]

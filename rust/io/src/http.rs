@@ -4,9 +4,13 @@
 //! are not asked for in compressed form: an event must not wait in a decompressor for the block
 //! around it to fill, and what cannot be unpacked cannot blow up.
 
+mod connect;
+mod proxy;
+
 use std::convert::Infallible;
+use std::error::Error;
 use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -14,11 +18,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferry_proto::{ExchangeId, Head, Input, Request};
-use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
+use futures_util::{Stream, TryFutureExt};
+use http::header::PROXY_AUTHORIZATION;
+use http::{Response, Uri};
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use self::connect::{BoxError, Connector};
+use self::proxy::Proxies;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::fault::{self, Moment};
@@ -27,63 +38,92 @@ use crate::fault::{self, Moment};
 /// is lost: the ferry closes first.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// Long streams are silent for hours, and something on the way forgets connections that are.
-const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How much of an answer an HTTP/1 connection reads at once, and the longest head of one, in bytes.
+/// Each of many connections may hold this much.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// The most header fields that an HTTP/1 answer may have.
+const MAX_HEADERS: usize = 256;
+
+/// The longest head of an HTTP/2 answer, unpacked, in bytes.
+const LONGEST_HEAD: u32 = 64 * 1024;
+
+/// How much an HTTP/2 stream may send before it is read, in bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Streams beside the configured number of requests: the server's own, and notifications.
+const EXTRA_STREAMS: usize = 16;
 
 /// The connection pool. Cheap to build: nothing is resolved, connected or loaded before a request.
-#[derive(Clone, Debug)]
-pub struct Client(reqwest::Client);
+#[derive(Clone)]
+pub struct Client {
+    pool: legacy::Client<Connector, Parcel>,
+    proxies: Arc<Proxies>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A proxy's address may hold a password.
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
 
 impl Client {
     /// A client with the configured trust, proxy and connect timeout.
     ///
     /// # Errors
-    /// [`RunError::Http`] if the configuration cannot be turned into a client.
+    /// [`RunError::Http`] if the endpoint's proxy is of a kind that cannot be used.
     pub fn new(config: &Config) -> Result<Self, RunError> {
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(config.connect_timeout())
+        let proxies = Arc::new(Proxies::new(config)?);
+        let connector = Connector::new(config, Arc::clone(&proxies));
+        let pool = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .tcp_nodelay(true)
-            .tcp_keepalive(KEEPALIVE)
-            .tls_backend_preconfigured(config.tls().clone());
-        if no_proxy_at_all() {
-            builder = builder.no_proxy();
-        } else if let Some(proxy) = config.proxy() {
-            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|error| unbuilt(&error))?;
-            builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
-        }
-        builder.build().map(Self).map_err(|error| unbuilt(&error))
+            .http1_max_buf_size(READ_BUFFER)
+            .http1_max_headers(MAX_HEADERS)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(connection_window(config.rules().concurrency))
+            .http2_max_header_list_size(LONGEST_HEAD)
+            .build(connector);
+        Ok(Self { pool, proxies })
     }
 
     /// Begins an exchange. Nothing happens before its stream is polled; dropping it closes it.
     #[must_use]
     pub fn open(&self, id: ExchangeId, request: Request) -> Exchange {
         let taken = Arc::new(Taken::default());
-        let mut outgoing = reqwest::Request::new(request.method, request.url);
+        let parcel = Parcel {
+            bytes: Some(request.body).filter(|body| !body.is_empty()),
+            taken: Arc::clone(&taken),
+        };
+        let mut outgoing = http::Request::new(parcel);
+        *outgoing.method_mut() = request.method;
         *outgoing.headers_mut() = request.headers;
-        if !request.body.is_empty() {
-            let parcel = Parcel { bytes: Some(request.body), taken: Arc::clone(&taken) };
-            *outgoing.body_mut() = Some(reqwest::Body::wrap(parcel));
-        }
-        let answer = Box::pin(self.0.execute(outgoing));
+        let answer: Answer = match request.url.as_str().parse::<Uri>() {
+            Ok(uri) => {
+                if let Some(value) = self.proxies.authorization(&uri) {
+                    outgoing.headers_mut().entry(PROXY_AUTHORIZATION).or_insert(value);
+                }
+                *outgoing.uri_mut() = uri;
+                Box::pin(self.pool.request(outgoing).err_into())
+            }
+            Err(error) => Box::pin(std::future::ready(Err(error.into()))),
+        };
         Exchange { id, taken, told: false, stage: Stage::Waiting(answer) }
     }
 }
 
-/// `NO_PROXY=*` means every host. reqwest takes the star for names alone, not for addresses.
-fn no_proxy_at_all() -> bool {
-    ["NO_PROXY", "no_proxy"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .is_some_and(|value| value.split(',').any(|host| host.trim() == "*"))
+/// Room for a full window of every stream. All streams of a connection share it, and those that
+/// are not read for now must not keep a single byte from the one that is.
+fn connection_window(concurrency: usize) -> u32 {
+    /// The protocol's limit.
+    const MOST: u32 = (1 << 31) - 1;
+    u32::try_from(concurrency.saturating_add(EXTRA_STREAMS))
+        .map_or(MOST, |streams| streams.saturating_mul(STREAM_WINDOW).min(MOST))
 }
 
-fn unbuilt(error: &reqwest::Error) -> RunError {
-    RunError::Http(fault::judge(error, Moment::BeforeRequest).detail)
-}
+/// An answer's head, once it is there.
+type Answer = BoxFuture<'static, Result<Response<Incoming>, BoxError>>;
 
 /// A request under way: yields [`Input::Sent`], [`Input::Head`], chunks and one
 /// [`Input::Finished`], in this order, and ends. A failure may cut the order short.
@@ -96,11 +136,11 @@ pub struct Exchange {
 }
 
 enum Stage {
-    Waiting(BoxFuture<'static, reqwest::Result<reqwest::Response>>),
+    Waiting(Answer),
     Streaming {
         /// Present until it was yielded.
         head: Option<Head>,
-        response: Box<reqwest::Response>,
+        body: Incoming,
     },
     Done,
 }
@@ -121,14 +161,14 @@ impl fmt::Debug for Exchange {
 }
 
 impl Exchange {
-    fn fail(&mut self, error: &reqwest::Error, sent: bool) -> Input {
+    fn fail(&mut self, error: &(dyn Error + 'static), sent: bool) -> Input {
         self.stage = Stage::Done;
-        let moment = match error {
-            error if error.is_dns() => Moment::Resolving,
-            error if error.is_connect() && error.is_timeout() => Moment::ConnectingTooLong,
-            error if error.is_connect() => Moment::Connecting,
-            _ if sent => Moment::AfterRequest,
-            _ => Moment::BeforeRequest,
+        let unconnected =
+            error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect);
+        let moment = match sent {
+            _ if unconnected => Moment::Connecting,
+            true => Moment::AfterRequest,
+            false => Moment::BeforeRequest,
         };
         Input::Finished(self.id, Err(fault::judge(error, moment)))
     }
@@ -144,12 +184,12 @@ impl Stream for Exchange {
             this.taken.waker.register(cx.waker());
             let taken = this.taken.flag.load(Ordering::Acquire);
             match outcome {
-                Poll::Ready(Ok(mut response)) => {
-                    let headers = std::mem::take(response.headers_mut());
-                    let head = Some(Head { status: response.status(), headers });
-                    this.stage = Stage::Streaming { head, response: Box::new(response) };
+                Poll::Ready(Ok(response)) => {
+                    let (head, body) = response.into_parts();
+                    let head = Some(Head { status: head.status, headers: head.headers });
+                    this.stage = Stage::Streaming { head, body };
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(this.fail(&error, taken))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(this.fail(&*error, taken))),
                 Poll::Pending if taken && !this.told => {}
                 Poll::Pending => return Poll::Pending,
             }
@@ -159,22 +199,26 @@ impl Stream for Exchange {
                 return Poll::Ready(Some(Input::Sent(this.id)));
             }
         }
-        let Stage::Streaming { head, response } = &mut this.stage else {
+        let Stage::Streaming { head, body } = &mut this.stage else {
             return Poll::Ready(None);
         };
         if let Some(head) = head.take() {
             return Poll::Ready(Some(Input::Head(this.id, head)));
         }
-        // The future keeps nothing between polls, so a new one may take its place.
-        let chunk = ready!(pin!(response.chunk()).poll(cx));
-        Poll::Ready(Some(match chunk {
-            Ok(Some(bytes)) => Input::Chunk(this.id, bytes),
-            Ok(None) => {
-                this.stage = Stage::Done;
-                Input::Finished(this.id, Ok(()))
-            }
-            Err(error) => this.fail(&error, true),
-        }))
+        loop {
+            return Poll::Ready(Some(match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => Input::Chunk(this.id, bytes),
+                    // Trailers tell nothing that anyone asks for.
+                    Err(_) => continue,
+                },
+                None => {
+                    this.stage = Stage::Done;
+                    Input::Finished(this.id, Ok(()))
+                }
+                Some(Err(error)) => this.fail(&error, true),
+            }));
+        }
     }
 }
 
