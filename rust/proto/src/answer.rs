@@ -109,7 +109,10 @@ impl Bridge {
             Media::Whole => Stage::Whole(Whole::new(head.status, head.headers)),
         };
         let waited_for = exchange.owes()
-            || matches!(exchange.role, Role::Listener | Role::Stream | Role::Reopen(_));
+            || matches!(
+                exchange.role,
+                Role::Listener | Role::Stream | Role::Reopen(_) | Role::Refresh(..)
+            );
         if waited_for {
             self.put(number, exchange);
         } else {
@@ -119,7 +122,7 @@ impl Bridge {
 
     /// 202 or 204: enough for a notification. The reply to a request may come by the listener.
     fn on_accepted(&mut self, number: u64, mut exchange: Exchange) {
-        if !exchange.owes() && !matches!(exchange.role, Role::Reopen(_)) {
+        if !exchange.owes() && !matches!(exchange.role, Role::Reopen(_) | Role::Refresh(..)) {
             return self.linger(number, exchange);
         }
         if self.is_http_sse() && !exchange.is_modern() {
@@ -213,10 +216,10 @@ impl Bridge {
             return self.on_too_large(number, exchange);
         }
         if matches!(exchange.role, Role::Stream)
-            && let Some(failure) = exchange.refusal.take()
+            && let Some(refusal) = exchange.refusal.take()
         {
             self.abort(number, &mut exchange);
-            return self.fail(number, exchange, failure);
+            return self.fail(number, exchange, refusal.failure);
         }
         let is_linger = matches!(exchange.stage, Stage::Linger(_) | Stage::Elsewhere);
         if heard && exchange.deadline.is_some() && !is_linger {
@@ -335,7 +338,7 @@ impl Bridge {
             return self.on_refusal(number, exchange, status, &headers, &body);
         }
         self.deliver(number, &mut exchange, &body);
-        if exchange.owes() || matches!(exchange.role, Role::Reopen(_)) {
+        if exchange.owes() || matches!(exchange.role, Role::Reopen(_) | Role::Refresh(..)) {
             if self.is_http_sse() {
                 // Some old servers acknowledge with a 200 and a word.
                 return self.on_accepted(number, exchange);
@@ -352,7 +355,9 @@ impl Bridge {
         if matches!(exchange.role, Role::Listener) {
             return self.on_listener_end(number, exchange);
         }
-        if !exchange.owes() && !matches!(exchange.role, Role::Reopen(_) | Role::Stream) {
+        if !exchange.owes()
+            && !matches!(exchange.role, Role::Reopen(_) | Role::Refresh(..) | Role::Stream)
+        {
             return self.release(number, &mut exchange);
         }
         if self.resume(number, &mut exchange) {

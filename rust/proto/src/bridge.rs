@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use url::Url;
 
+use crate::annotations::Annotations;
 use crate::credentials::{Cookie, Token};
 use crate::ending::Ending;
 use crate::exchange::{Exchange, Role, Stage};
@@ -86,6 +87,9 @@ pub struct Bridge {
     pub(crate) token: Token,
     pub(crate) cookies: Vec<Cookie>,
     pub(crate) http_sse: HttpSse,
+    pub(crate) annotations: Annotations,
+    /// A fresh list of the tools was asked for.
+    pub(crate) refreshing: bool,
     /// The instant of the input being handled.
     pub(crate) now: Instant,
     pub(crate) session: Session,
@@ -136,6 +140,8 @@ impl Bridge {
             token: Token::default(),
             cookies: Vec::new(),
             http_sse,
+            annotations: Annotations::default(),
+            refreshing: false,
             config,
             now,
             session: Session::default(),

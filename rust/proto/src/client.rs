@@ -126,7 +126,7 @@ impl Bridge {
 
     fn on_members(&mut self, line: &Bytes, members: &[&str]) {
         for member in members {
-            self.on_line(&line.slice_ref(member.as_bytes()));
+            self.on_line(&message::shared(line, member.as_bytes()));
         }
     }
 
@@ -138,7 +138,7 @@ impl Bridge {
             _ => true,
         };
         for member in message::split_batch(text).unwrap_or_default() {
-            let body = batch.body.slice_ref(member.as_bytes());
+            let body = message::shared(&batch.body, member.as_bytes());
             let Ok(message) = message::peek(member) else { continue };
             let mut outgoing = Outgoing::single(body, &message, None);
             if still_owed(&outgoing) {

@@ -85,7 +85,13 @@ impl Bridge {
     pub(crate) fn fail_parked(&mut self, wait: Wait, failure: &Failure) {
         for number in self.parked(wait) {
             if let Some(mut exchange) = self.remove(number) {
-                let failure = exchange.refusal.take().unwrap_or_else(|| failure.clone());
+                let failure = match exchange.refusal.take() {
+                    Some(refusal) => {
+                        self.deliver_error(&mut exchange, &refusal.body);
+                        refusal.failure
+                    }
+                    None => failure.clone(),
+                };
                 self.fail(number, exchange, failure);
             }
         }

@@ -38,7 +38,7 @@ impl Bridge {
             return self.write(bytes);
         }
         for member in members {
-            self.deliver_one(number, exchange, &bytes.slice_ref(member.as_bytes()), member);
+            self.deliver_one(number, exchange, &message::shared(bytes, member.as_bytes()), member);
         }
     }
 
@@ -81,6 +81,7 @@ impl Bridge {
                 }
                 return;
             }
+            Role::Refresh(..) => return self.on_fresh_tools(exchange, text, is_error),
             Role::Own(_) | Role::Announce(_) | Role::Farewell => return,
         };
         let mut own = id.and_then(|id| outgoing.owed.take(id));
@@ -101,11 +102,15 @@ impl Bridge {
             };
             self.session.step(step);
         }
-        if id.is_some_and(|id| id.as_bytes() == own.as_bytes()) {
-            self.write(bytes);
+        let lists_tools = outgoing.modern.as_ref().is_some_and(|it| it.method == "tools/list");
+        let exact = id.is_some_and(|id| id.as_bytes() == own.as_bytes());
+        let answer = if exact { bytes.clone() } else { message::readdressed(text, id, &own) };
+        let shown = if lists_tools {
+            std::str::from_utf8(&answer).ok().and_then(|text| self.learn_tools(text))
         } else {
-            self.write(&message::readdressed(text, id, &own));
-        }
+            None
+        };
+        self.write(shown.as_ref().unwrap_or(&answer));
     }
 
     /// Delivers an answer that came by the listener, or by another request's stream, to the exchange

@@ -99,7 +99,7 @@ impl Bridge {
                 Role::Client(outgoing) => {
                     outgoing.what != What::Listen && !matches!(exchange.stage, Stage::Linger(_))
                 }
-                Role::Reopen(_) | Role::Announce(_) => true,
+                Role::Reopen(_) | Role::Announce(_) | Role::Refresh(..) => true,
                 Role::Own(_) | Role::Listener | Role::Stream | Role::Farewell => false,
             })
     }

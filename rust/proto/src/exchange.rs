@@ -41,7 +41,7 @@ pub struct Exchange {
     pub token: u32,
     /// Why it is of no use: what it was refused with before the other transport was tried, or what
     /// is wrong with the stream of that transport.
-    pub refusal: Option<Failure>,
+    pub refusal: Option<Refusal>,
     /// How often what happened to it.
     pub tries: Tries,
     /// When it was first sent.
@@ -65,10 +65,6 @@ pub struct Resume {
 
 /// What an exchange is for.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all carry a message: a box would be one allocation more for each"
-)]
 pub enum Role {
     /// It carries a message of the client's.
     Client(Outgoing),
@@ -78,6 +74,8 @@ pub enum Role {
     Own(Bytes),
     /// The ferry's own `notifications/initialized`.
     Announce(Bytes),
+    /// The ferry's own `tools/list`, for the sake of what the tools are now; which page of it.
+    Refresh(Outgoing, u32),
     /// The GET stream of the session.
     Listener,
     /// The GET stream of the HTTP+SSE transport.
@@ -108,6 +106,15 @@ pub enum Stage {
     Linger(Option<Decoder>),
 }
 
+/// A refusal that is told if what is tried about it fails too.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What the client is told.
+    pub failure: Failure,
+    /// What the server said, which goes before it if it is a JSON-RPC error.
+    pub body: Bytes,
+}
+
 /// What an exchange may wait for, other than the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
@@ -115,6 +122,8 @@ pub enum Wait {
     Token,
     /// The endpoint of the HTTP+SSE transport.
     Endpoint,
+    /// A fresh list of the server's tools.
+    Tools,
 }
 
 /// A body that is collected.
@@ -147,6 +156,8 @@ pub struct Tries {
     pub session: u32,
     /// The server wanted another credential.
     pub token: u32,
+    /// The server found its headers and its body to differ.
+    pub headers: u32,
     /// It was redirected.
     pub redirects: u32,
     /// Its stream was cut and brought nothing new since.

@@ -5,12 +5,13 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::bridge::Bridge;
-use crate::exchange::{Exchange, Role, Stage};
+use crate::exchange::{Exchange, Role, Stage, Wait};
 use crate::headers;
 use crate::outgoing::What;
 use crate::reply::{Failure, Kind, Quoted};
 use crate::retry::{Verdict, judge_status};
 use crate::session::Step;
+use crate::tools::refreshes;
 
 impl Bridge {
     /// A status that is no success, with its body.
@@ -41,6 +42,12 @@ impl Bridge {
             return self.on_session_lost(number, exchange);
         }
         let verdict = judge_status(status);
+        if refreshes(&mut exchange, status, body, |exchange| {
+            refused(status, headers, body, exchange, verdict)
+        }) {
+            self.put(number, exchange);
+            return self.refresh_tools(number);
+        }
         if self.probes(&mut exchange, status, body, |exchange| {
             refused(status, headers, body, exchange, verdict)
         }) {
@@ -129,6 +136,10 @@ impl Bridge {
                 log::warn!(target: "mcp_ferry.session", "the new session lacks something of the old: {}", failure.message);
             }
             Role::Stream => self.on_stream_lost(&failure),
+            Role::Refresh(..) => {
+                self.refreshing = false;
+                self.fail_parked(Wait::Tools, &failure);
+            }
             Role::Listener | Role::Farewell => {
                 log::debug!(target: "mcp_ferry.session", "{}", failure.message);
             }

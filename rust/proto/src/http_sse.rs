@@ -10,7 +10,7 @@ use http::StatusCode;
 use url::Url;
 
 use crate::bridge::{Bridge, Transport};
-use crate::exchange::{Exchange, Role, Stage, Wait};
+use crate::exchange::{Exchange, Refusal, Role, Stage, Wait};
 use crate::message;
 use crate::outgoing::What;
 use crate::reply::{Failure, Kind, Quoted};
@@ -57,7 +57,7 @@ impl Bridge {
         &mut self,
         exchange: &mut Exchange,
         status: StatusCode,
-        body: &[u8],
+        body: &Bytes,
         failure: impl FnOnce(&Exchange) -> Failure,
     ) -> bool {
         let is_initialize = exchange
@@ -69,7 +69,7 @@ impl Bridge {
             return false;
         }
         log::debug!(target: "mcp_ferry.session", "{status} to initialize: trying the HTTP+SSE transport of 2024-11-05");
-        exchange.refusal = Some(failure(exchange));
+        exchange.refusal = Some(Refusal { failure: failure(exchange), body: body.clone() });
         self.http_sse = HttpSse::Wanted;
         exchange.stage = Stage::Waiting(self.now);
         true
@@ -91,7 +91,8 @@ impl Bridge {
                     "the server names {} as its endpoint, which is not of its own origin",
                     Quoted(data)
                 );
-                exchange.refusal = Some(Failure::new(Kind::Redirect, message));
+                let failure = Failure::new(Kind::Redirect, message);
+                exchange.refusal = Some(Refusal { failure, body: Bytes::new() });
             }
         }
     }

@@ -12,10 +12,12 @@
 //! | [`headers`] | request headers by era, and what answers say in theirs |
 //! | [`session`] | the phases of a legacy session, and all their transitions |
 //! | [`outgoing`], [`exchange`] | a message on its way, and the request that carries it |
+//! | [`annotations`] | parameters that go into headers (2026-07-28) |
 //! | [`retry`] | what a failure says, and how long to wait |
 //! | [`reply`] | the errors that the ferry gives itself |
-//! | `bridge` | the state of everything; `client`, `sending`, `answer`, `deliver`, `failing`, `recovery`, `credentials`, `http_sse` and `ending` are what it does, by whence and where |
+//! | `bridge` | the state of everything; `client`, `sending`, `answer`, `deliver`, `failing`, `recovery`, `credentials`, `tools`, `http_sse` and `ending` are what it does, by whence and where |
 
+pub mod annotations;
 mod answer;
 pub mod bridge;
 mod client;
@@ -38,6 +40,7 @@ pub mod seam;
 mod sending;
 pub mod session;
 pub mod sse;
+mod tools;
 
 pub use bridge::{Bridge, Config, Transport};
 pub use frame::{Frame, Framer};

@@ -21,7 +21,7 @@ impl Id {
     /// The id whose JSON text stands in `text`, which is a part of `frame`.
     #[must_use]
     pub fn within(frame: &Bytes, text: &str) -> Self {
-        Self(frame.slice_ref(text.as_bytes()))
+        Self(shared(frame, text.as_bytes()))
     }
 
     /// The id with this JSON text.
@@ -199,6 +199,14 @@ pub fn result(text: &str) -> Option<&RawValue> {
     result
 }
 
+/// `error` of a response, raw.
+#[must_use]
+pub fn error(text: &str) -> Option<&RawValue> {
+    let object: &RawValue = serde_json::from_str(text).ok()?;
+    let [error] = members(Some(object), ["error"]);
+    error
+}
+
 /// `text`, a message of which `peek` said that it bears this id or none, under the id `own`.
 #[must_use]
 pub fn readdressed(text: &str, id: Option<&str>, own: &Id) -> Bytes {
@@ -229,7 +237,7 @@ pub fn readdressed(text: &str, id: Option<&str>, own: &Id) -> Bytes {
 pub fn one_line(text: &Bytes) -> Bytes {
     let trimmed = text.trim_ascii();
     if memchr2(b'\n', b'\r', trimmed).is_none() {
-        return text.slice_ref(trimmed);
+        return shared(text, trimmed);
     }
     let mut line = BytesMut::from(trimmed);
     for at in memchr2_iter(b'\n', b'\r', trimmed) {
@@ -248,8 +256,19 @@ fn null_id(text: &str) -> Option<(usize, usize)> {
     offset(text, id).map(|at| (at, id.len()))
 }
 
-/// Where `part`, a slice of `text`, begins in it.
-fn offset(text: &str, part: &str) -> Option<usize> {
+/// `part`, a slice of `frame`, without a copy; copied if it is no slice of it.
+#[must_use]
+pub fn shared(frame: &Bytes, part: &[u8]) -> Bytes {
+    let start = (part.as_ptr() as usize).checked_sub(frame.as_ptr() as usize);
+    match start.filter(|start| start + part.len() <= frame.len()) {
+        Some(start) => frame.slice(start..start + part.len()),
+        None => Bytes::copy_from_slice(part),
+    }
+}
+
+/// Where `part`, a slice of `text`, begins in it; `None` if it is no slice of it.
+#[must_use]
+pub fn offset(text: &str, part: &str) -> Option<usize> {
     let at = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     (at + part.len() <= text.len()).then_some(at)
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::load::Weight;
-use crate::message::{Id, Message, Shape, string};
+use crate::message::{Id, Message, Shape, shared, string};
 use crate::retry::is_harmless;
 
 /// One body to POST, and what the rules have to know of it.
@@ -78,7 +78,7 @@ impl Outgoing {
     pub fn single(body: Bytes, message: &Message<'_>, version: Option<&str>) -> Self {
         let method = &*message.method;
         let raw = |value: Option<&serde_json::value::RawValue>| {
-            value.map(|value| body.slice_ref(value.get().as_bytes()))
+            value.map(|value| shared(&body, value.get().as_bytes()))
         };
         let what = match (&message.shape, method) {
             (Shape::Request(_), "initialize") if version.is_none() => What::Initialize,

@@ -348,7 +348,7 @@ impl Bridge {
     }
 
     /// An id for a request of the ferry's own.
-    fn own_id(&self) -> Id {
+    pub(crate) fn own_id(&self) -> Id {
         Id::new(Bytes::from(format!("\"mcp-ferry:{}\"", self.last_number + 1)))
     }
 }

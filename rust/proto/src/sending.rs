@@ -188,10 +188,15 @@ impl Bridge {
             return;
         }
         let (method, headers, body, in_session) = match &exchange.role {
-            Role::Client(outgoing) => match &outgoing.modern {
+            Role::Client(outgoing) | Role::Refresh(outgoing, _) => match &outgoing.modern {
                 Some(modern) => {
                     let name = modern.name.as_deref();
-                    let headers = headers::modern_post(own, &modern.version, &modern.method, name);
+                    let mut headers =
+                        headers::modern_post(own, &modern.version, &modern.method, name);
+                    if let ("tools/call", Some(tool)) = (modern.method.as_str(), name) {
+                        let text = std::str::from_utf8(&outgoing.body).unwrap_or_default();
+                        self.annotations.mirror(tool, text, &mut headers);
+                    }
                     (Method::POST, headers, outgoing.body.clone(), false)
                 }
                 None if exchange.resume.last_id.is_some() => {
