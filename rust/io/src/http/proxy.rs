@@ -257,3 +257,29 @@ impl Write for Wire {
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_of_another_kind_is_refused_with_the_kinds_there_are() {
+        let server = Uri::from_static("http://h/");
+        for (address, known) in
+            [("proxy:3128", true), ("https://proxy", true), ("socks4://proxy", false)]
+        {
+            let proxy = Matcher::builder().all(address).build().intercept(&server);
+            let refusal = proxy.map(|proxy| Kind::of(&proxy).map(drop));
+            assert_eq!(refusal.as_ref().is_some_and(Result::is_ok), known, "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_keeps_its_port() {
+        let port = |address: &'static str| {
+            with_port(&Uri::from_static(address), SOCKS_PORT).unwrap_or_default().to_string()
+        };
+        assert_eq!(port("socks5://[::1]"), "http://[::1]:1080/");
+        assert_eq!(port("socks5://proxy:9"), "http://proxy:9/");
+    }
+}

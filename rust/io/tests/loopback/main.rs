@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here is the test")]
 
 mod exchanges;
+mod http2;
+mod proxies;
 mod support;
 mod trust;

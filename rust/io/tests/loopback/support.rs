@@ -47,16 +47,20 @@ pub(crate) fn config(url: &str) -> Config {
     Settings { url: url.into(), ..Settings::default() }.check().unwrap()
 }
 
-/// Begins a POST to the configured endpoint.
-pub(crate) fn post(config: &Config, body: &'static str) -> Exchange {
-    let client = Client::new(config).unwrap();
-    let request = Request {
+/// A POST to the configured endpoint.
+pub(crate) fn request(config: &Config, body: &'static str) -> Request {
+    Request {
         method: Method::POST,
         url: config.rules().url.clone(),
         headers: HeaderMap::new(),
         body: Bytes::from_static(body.as_bytes()),
-    };
-    client.open(ExchangeId { number: 1, attempt: 1 }, request)
+    }
+}
+
+/// Begins a POST to the configured endpoint.
+pub(crate) fn post(config: &Config, body: &'static str) -> Exchange {
+    let client = Client::new(config).unwrap();
+    client.open(ExchangeId { number: 1, attempt: 1 }, request(config, body))
 }
 
 /// All that comes of an exchange, in short words, with the body in one piece.

@@ -11,12 +11,12 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// An authority, with a server and a client that it vouches for.
-struct World {
-    authority: CertifiedIssuer<'static, KeyPair>,
+pub(crate) struct World {
+    pub(crate) authority: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -30,7 +30,7 @@ impl World {
     }
 
     /// A server that answers one request, of known clients only if `strict`.
-    fn server(&self, strict: bool) -> String {
+    pub(crate) fn server(&self, strict: bool) -> String {
         let (certificate, key) = self.issue("127.0.0.1");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -62,7 +62,7 @@ impl World {
 }
 
 /// Writes a file that lives as long as the test process.
-fn file(name: &str, text: &str) -> PathBuf {
+pub(crate) fn file(name: &str, text: &str) -> PathBuf {
     let path =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
     std::fs::write(&path, text).unwrap();
