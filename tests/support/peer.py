@@ -50,15 +50,20 @@ class Exchange(BaseHTTPRequestHandler):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send(200, data, content_type="application/json", **headers)
 
-    def send_chunks(self, content_type: str, chunks: Iterable[bytes]) -> None:
-        """Answer with a body of unknown length, piece by piece."""
+    def send_chunks(self, content_type: str, chunks: Iterable[bytes], *, last: bool = True) -> None:
+        """Answer with a body of unknown length, piece by piece; it has an end if these are the last."""
         self.send_response(200)
         self.send_header("content-type", content_type)
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for chunk in chunks:
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-        self.wfile.write(b"0\r\n\r\n")
+            self.send_chunk(chunk)
+        if last:
+            self.send_chunk(b"")
+
+    def send_chunk(self, chunk: bytes) -> None:
+        """Go on with a body that `send_chunks` began; nothing is its end."""
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
 
     def greet(self) -> bool:
         """Answer what opens and closes a session; False if this is something else."""

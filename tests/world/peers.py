@@ -114,7 +114,10 @@ def python_peers(environment: Environment) -> list[Peer]:
     ]
 
 
-PEERS = [*python_peers(SDK1), *python_peers(SDK2), Peer("everything", NPM, EVERYTHING)]
+HTTP_SSE = Peer("sdk1-http-sse", SDK1, flags=("--sse",))
+"""A server of 2024-11-05; FastMCP's `transport="sse"` serves the same."""
+
+PEERS = [*python_peers(SDK1), *python_peers(SDK2), HTTP_SSE, Peer("everything", NPM, EVERYTHING)]
 
 
 class Named(Protocol):

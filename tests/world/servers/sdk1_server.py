@@ -1,9 +1,10 @@
-"""A server made with the Python SDK 1.x, over Streamable HTTP.
+"""A server made with the Python SDK 1.x, over Streamable HTTP, or over HTTP+SSE of 2024-11-05.
 
-    python sdk1_server.py [--stateless] [--json]
+    python sdk1_server.py [--port N] [--stateless] [--json]
+    python sdk1_server.py [--port N] --sse
 
-It offers what the server that comes with the bridge offers. It listens on a free loopback port before it
-says so, on stdout, and needs no waiting after that.
+It offers what the server that comes with the bridge offers. It listens on loopback, by itself on a
+free port, before it says so, on stdout, and needs no waiting after that.
 """
 
 # ruff: noqa: T201 -- it says where it listens
@@ -21,6 +22,8 @@ from pydantic import BaseModel
 flags = argparse.ArgumentParser()
 flags.add_argument("--stateless", action="store_true")
 flags.add_argument("--json", action="store_true")
+flags.add_argument("--port", type=int, default=0)
+flags.add_argument("--sse", action="store_true")
 chosen = flags.parse_args()
 server = FastMCP("world-sdk1", stateless_http=chosen.stateless, json_response=chosen.json)
 
@@ -71,7 +74,9 @@ def hail(vessel: str) -> str:
     return f"{vessel}, please come alongside"
 
 
-listener = socket.create_server(("127.0.0.1", 0))
-print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
-config = uvicorn.Config(server.streamable_http_app(), log_level="info")
+listener = socket.create_server(("127.0.0.1", chosen.port))
+path, app = ("/sse", server.sse_app()) if chosen.sse else ("/mcp", server.streamable_http_app())
+print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}{path}", flush=True)
+# A stream of HTTP+SSE has no end of its own: a server that shuts down must not wait for it.
+config = uvicorn.Config(app, log_level="info", timeout_graceful_shutdown=1)
 uvicorn.Server(config).run(sockets=[listener])
