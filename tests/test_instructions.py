@@ -1,4 +1,4 @@
-"""What the paths that every message takes cost, in instructions: a slower one is seen without a quiet machine.
+"""What the paths that every message takes cost, in instructions: seen without a quiet machine.
 
 `python -m tests.test_instructions` measures and records anew, after a change that is meant.
 """

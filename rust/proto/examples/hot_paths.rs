@@ -1,6 +1,6 @@
 //! The paths that every message takes, each so many times: `hot_paths NAME TIMES`.
 //!
-//! tests/test_instructions.py counts the instructions of two runs under callgrind; the difference,
+//! `tests/test_instructions.py` counts the instructions of two runs under callgrind; the difference,
 //! divided by the difference of the times, is what one message costs. That needs no quiet machine.
 
 #![expect(

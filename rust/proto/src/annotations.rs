@@ -339,9 +339,8 @@ mod tests {
             let got = call(schema, "{}").expect_err(schema);
             assert!(got.contains(why), "{schema}: {got}");
         }
-        for data in [r#""a":{"type":"object","default":{"x-mcp-header":""}}"#] {
-            assert!(call(data, "{}").is_ok(), "{data}");
-        }
+        let data = r#""a":{"type":"object","default":{"x-mcp-header":""}}"#;
+        assert!(call(data, "{}").is_ok(), "what looks like one in a default is none");
     }
 
     #[test]

@@ -126,6 +126,9 @@ impl Bridge {
             return self.linger(number, exchange);
         }
         if self.is_http_sse() && !exchange.is_modern() {
+            if self.is_stale(&exchange) {
+                return self.lose_with_stream(number, exchange);
+            }
             // Every reply comes by the stream.
             exchange.stage = Stage::Elsewhere;
             exchange.deadline = Some(self.now + self.config.response_timeout);

@@ -228,7 +228,7 @@ fn refused(
                 .map(|it| format!(" (it asks for {})", Quoted(it.as_bytes())));
             let wants = wants.unwrap_or_default();
             let advice = if status == StatusCode::UNAUTHORIZED {
-                "set MCP_FERRY_AUTH or --header to a valid credential"
+                "give a valid credential with MCP_FERRY_AUTH, a header or a token file"
             } else {
                 "this credential may not do that"
             };

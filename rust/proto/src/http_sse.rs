@@ -93,8 +93,27 @@ impl Bridge {
                 );
                 let failure = Failure::new(Kind::Redirect, message);
                 exchange.refusal = Some(Refusal { failure, body: Bytes::new() });
+                // It is an old server: what it said to the newer transport is not the trouble.
+                for waiting in self.exchanges.values_mut() {
+                    if matches!(waiting.stage, Stage::Parked(Wait::Endpoint)) {
+                        waiting.refusal = None;
+                    }
+                }
             }
         }
+    }
+
+    /// The server does not know the stream any more, though it did not end it.
+    pub(crate) fn close_stream(&mut self) {
+        let is_stream = |exchange: &Exchange| matches!(exchange.role, Role::Stream);
+        let number = self.exchanges.iter().find(|(_, it)| is_stream(it)).map(|(number, _)| *number);
+        if let Some(number) = number
+            && let Some(mut stream) = self.remove(number)
+        {
+            self.abort(number, &mut stream);
+            self.release(number, &mut stream);
+        }
+        self.on_stream_lost(&Failure::new(Kind::Session, "the server does not know its stream"));
     }
 
     /// The stream ended, or never began. The session, which lives in it, is gone with it.
@@ -110,6 +129,7 @@ impl Bridge {
         if matches!(self.session.phase(), Phase::Live(_) | Phase::Announcing(_)) {
             log::warn!(target: "mcp_ferry.session", "the server's stream broke; asking for a new session");
             self.session.step(Step::Forgotten(self.now));
+            self.forget_cookies();
             self.wants_session = true;
         }
         let elsewhere = |exchange: &Exchange| matches!(exchange.stage, Stage::Elsewhere);
@@ -125,8 +145,16 @@ impl Bridge {
         }
     }
 
+    /// Whether the stream that would bring the reply to a message is gone.
+    pub(crate) fn is_stale(&self, exchange: &Exchange) -> bool {
+        match &self.http_sse {
+            HttpSse::Open(endpoint) => exchange.tries.redirects == 0 && exchange.url != *endpoint,
+            _ => true,
+        }
+    }
+
     /// A message whose reply can no longer come.
-    fn lose_with_stream(&mut self, number: u64, mut exchange: Exchange) {
+    pub(crate) fn lose_with_stream(&mut self, number: u64, mut exchange: Exchange) {
         let again = exchange.outgoing().is_some_and(|outgoing| {
             outgoing.harmless && !outgoing.reopened && outgoing.what != What::Initialize
         });

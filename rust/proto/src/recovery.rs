@@ -61,6 +61,9 @@ impl Bridge {
         if !matches!(self.session.phase(), Phase::Live(_) | Phase::Announcing(_)) {
             return;
         }
+        if self.is_http_sse() {
+            return self.close_stream();
+        }
         log::warn!(target: "mcp_ferry.session", "the server does not know the session any more; asking for a new one");
         self.session.step(Step::Forgotten(self.now));
         // Without a DELETE: there is nothing to end.

@@ -173,6 +173,7 @@ impl Bridge {
         let farewell = self.now + FAREWELL_PATIENCE;
         let (now, quiet_until) = (self.now, self.quiet_until);
         let generation = self.session.generation();
+        let lives_in_stream = self.is_http_sse();
         let own = &self.own_headers;
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         if let Some(wait) = waits {
@@ -239,7 +240,8 @@ impl Bridge {
         exchange.on_wire = true;
         exchange.sent = false;
         exchange.token = token;
-        exchange.session = (in_session && session.id.is_some()).then_some(generation);
+        exchange.session =
+            (in_session && (session.id.is_some() || lives_in_stream)).then_some(generation);
         exchange.deadline = match &exchange.role {
             Role::Listener => None,
             Role::Farewell => Some(farewell),

@@ -104,6 +104,30 @@ fn an_endpoint_of_another_origin_is_refused() {
 }
 
 #[test]
+fn an_endpoint_that_no_longer_knows_the_stream() {
+    let mut rig = open();
+    rig.client(CALL);
+    rig.transcript.clear();
+    rig.answer(4, 404, &[], "");
+    rig.events(6);
+    rig.chunk(6, "event: endpoint\ndata: /messages?session=2\n\n");
+    assert_snapshot!(rig.transcript);
+}
+
+#[test]
+fn the_stream_breaks_before_a_call_is_accepted() {
+    let mut rig = open();
+    rig.client(CALL);
+    rig.transcript.clear();
+    rig.fault(2, FaultKind::Cut);
+    rig.head(4, 202, &[]);
+    rig.end(4);
+    rig.events(6);
+    rig.chunk(6, "event: endpoint\ndata: /messages?session=2\n\n");
+    assert_snapshot!(rig.transcript);
+}
+
+#[test]
 fn the_stream_breaks_under_a_call_and_a_list() {
     let mut rig = open();
     rig.client(CALL);
