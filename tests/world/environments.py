@@ -113,8 +113,19 @@ INSPECTOR = Environment(
     ("@modelcontextprotocol/inspector@2.12.0", "node@22.23.3"),
     scripts=("node@22.23.3",),
 )
+# The protocol's official suite, twice: its stable release, and the newest that knows the revision of 2026.
+CONFORMANCE = Environment(
+    "conformance",
+    "npm",
+    (
+        "stable@npm:@modelcontextprotocol/conformance@0.1.16",
+        "next@npm:@modelcontextprotocol/conformance@0.2.0-alpha.12",
+        "node@22.23.3",
+    ),
+    scripts=("node@22.23.3",),
+)
 
-ALL = (SDK1, SDK2, FASTMCP, GATEWAY, NPM, INSPECTOR)
+ALL = (SDK1, SDK2, FASTMCP, GATEWAY, NPM, INSPECTOR, CONFORMANCE)
 
 
 def ensure(environment: Environment, *, with_uv: bool = True) -> Environment:
