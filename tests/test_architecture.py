@@ -19,6 +19,8 @@ CRATES = {
     | {"hyper-util", "log", "rustix", "rustls", "rustls-platform-verifier", "shlex", "thiserror", "tokio"}
     | {"tower-service", "url"},
     "ferry-py": {"ferry-io", "ferry-proto", "ferry-server", "log", "pyo3", "tokio"},
+    "ferry-bench": {"bytes", "hdrhistogram", "http", "http-body-util", "hyper", "hyper-util", "memchr", "nix"}
+    | {"serde", "serde_json", "thiserror", "tokio"},
     "ferry-server": DATA - {"url"} | {"getrandom", "http-body-util", "hyper", "hyper-util", "tokio"},
 }
 """Each crate and all that it is built with. A new name here is a decision: the rules stay without a clock, a
