@@ -32,7 +32,7 @@ const MOST_UNWRITTEN: usize = 8 * 1024 * 1024;
 /// How many bytes of unfinished messages all exchanges may hold together. Beyond it only the oldest
 /// of those that hold some are read on, so that some always end; what holds nothing is still read,
 /// so that a large answer on its way delays no small one. It is not more because each connection
-/// that is read eagerly has a buffer of its own besides, which grows to 400 KiB (hyper).
+/// has a read buffer of its own besides.
 const MOST_HELD: usize = 4 * 1024 * 1024;
 const READ_ON: usize = 2;
 

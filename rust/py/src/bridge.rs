@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 
 use crate::config::Config;
 use crate::exceptions;
+use crate::memory;
 
 /// Carries messages between stdin, stdout and the endpoint until one of them ends or a signal comes.
 ///
@@ -14,6 +15,7 @@ use crate::exceptions;
 #[pyfunction]
 pub(crate) fn run(py: Python<'_>, config: &Bound<'_, Config>) -> PyResult<&'static str> {
     let config = config.get().checked();
+    memory::give_back_large_blocks();
     match py.detach(|| ferry_io::run(config)).map_err(|error| exceptions::run(&error))? {
         ExitReason::ClientClosed => Ok("client-closed"),
         ExitReason::ClientGone => Ok("client-gone"),

@@ -7,6 +7,7 @@ mod bridge;
 mod config;
 mod exceptions;
 mod logging;
+mod memory;
 mod server;
 
 use pyo3::prelude::*;
