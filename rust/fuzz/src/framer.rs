@@ -36,16 +36,22 @@ fn line(frame: Frame) -> Option<Vec<u8>> {
 }
 
 fn naive(input: &[u8], limit: usize) -> Vec<Option<Vec<u8>>> {
-    let input = input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input);
-    input
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .filter(|line| !line.iter().all(u8::is_ascii_whitespace))
+    lines(input)
+        .filter(|line| !is_blank(line))
         .map(|line| (line.len() <= limit).then(|| line.to_vec()))
         .collect()
 }
 
 fn has_long_blank(input: &[u8], limit: usize) -> bool {
-    let is_blank = |line: &[u8]| line.iter().all(u8::is_ascii_whitespace);
-    input.split(|byte| *byte == b'\n').any(|line| line.len() > limit && is_blank(line))
+    lines(input).any(|line| line.len() > limit && is_blank(line))
+}
+
+/// Every line, without the BOM before the first and without line ends.
+fn lines(input: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let input = input.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(input);
+    input.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
 }
