@@ -12,8 +12,9 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 RUST   := Cargo.toml Cargo.lock $(shell find rust -name fuzz -prune -o -name '*.rs' -print -o -name 'Cargo.toml' -print)
 SHELL_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.typed) pyproject.toml README.md
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: help demo build test test-rust test-python world lint lint-rust lint-python format docs clean
+.PHONY: help demo build test test-rust test-python world lint lint-rust lint-python bench format docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -47,8 +48,8 @@ lint-rust:
 
 lint-python: $(VENV)/wheel
 	@echo "== python: format, lints, types, stubs"
-	@$(BIN)/ruff format --quiet --check python tests
-	@$(BIN)/ruff check --quiet python tests
+	@$(BIN)/ruff format --quiet --check python tests bench
+	@$(BIN)/ruff check --quiet python tests bench
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m mypy.stubtest mcp_ferry._ferry > $(VENV)/stubtest.log || { cat $(VENV)/stubtest.log; exit 1; }
 
@@ -66,10 +67,19 @@ test-python: $(VENV)/wheel world
 
 test: lint test-rust test-python ## Everything that must hold
 
+$(VENV)/bench: pyproject.toml $(VENV)/tools
+	@$(PIP) install --group bench
+	@touch $@
+
+bench: $(VENV)/wheel $(VENV)/bench ## Measure the ferry beside other bridges; BENCH_ARGS='--quick --only ferry,floor'
+	@echo "== load generator, floor and servers"
+	@cargo build --quiet --release --locked --package ferry-bench --package ferry-server
+	@$(BIN)/python -m bench.run $(BENCH_ARGS)
+
 format: $(VENV)/tools ## Format all sources
 	@cargo fmt --all
-	@$(BIN)/ruff format --quiet python tests
-	@$(BIN)/ruff check --quiet --fix python tests
+	@$(BIN)/ruff format --quiet python tests bench
+	@$(BIN)/ruff check --quiet --fix python tests bench
 
 docs: $(VENV)/wheel ## Write docs/settings.md from the table of settings
 	@$(BIN)/python -m tests.support.settings_page > docs/settings.md
