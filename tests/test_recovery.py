@@ -105,7 +105,8 @@ def test_a_restart_in_the_middle_of_50_calls(server: Mortal, request: pytest.Fix
     """The first 50 calls run when the server dies; 50 more wait for their turn and have not started."""
     if server.is_streaming:
         reason = "the streams of a lost session are resumed in the new one, which takes them for listeners"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+        # Which of the two comes first, the new session or the GET, is a race: see the test on a lost session.
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
     waiting = range(200, 250)
     # The timeout is no way out: what is lost is lost as soon as the server is back.
     with Ferry(server.url, "--concurrency", str(len(CALLS)), "--timeout", str(FOREVER)) as ferry:
@@ -209,21 +210,63 @@ def test_a_stream_that_may_not_go_on_is_reported_honestly(status: int) -> None:
     assert calls == [2]
 
 
-def test_a_stream_whose_server_is_gone_is_reported_honestly() -> None:
-    """The server dies after it began to answer, and refuses every connection from then on."""
+@pytest.mark.xfail(reason="a stream goes on in whatever session there is by then", strict=True)
+def test_a_stream_does_not_go_on_in_a_session_that_does_not_know_it() -> None:
+    """Another call finds the session lost while the cut stream waits for its turn to go on."""
+    sessions: list[str] = []
+    resumed: list[str] = []
     cut = threading.Event()
 
     def answer(exchange: Exchange) -> None:
-        if not exchange.greet():
-            cut_after(exchange, b"retry: 200\n\nid: first\ndata:\n\n")
+        method = exchange.message["method"] if exchange.message else ""
+        if method == "initialize":
+            sessions.append(f"session-{len(sessions)}")
+            result = {"protocolVersion": "2025-11-25", "capabilities": {}}
+            reply = {"jsonrpc": "2.0", "id": exchange.message["id"], "result": result}
+            exchange.send_json(reply, Mcp_Session_Id=sessions[-1])
+        elif exchange.command == "POST" and exchange.headers["mcp-session-id"] != sessions[-1]:
+            exchange.send(404)
+        elif exchange.headers.get("last-event-id"):
+            resumed.append(exchange.headers["mcp-session-id"])
+            exchange.send(400)
+        elif method == "tools/call" and exchange.message["id"] == 2:
+            sessions.append("a session that nobody was told of")
+            cut_after(exchange, b"retry: 1000\n\nid: first\ndata:\n\n")
             cut.set()
+        elif method == "tools/call":
+            exchange.send_json({"jsonrpc": "2.0", "id": exchange.message["id"], "result": {"content": []}})
+        else:
+            exchange.greet()
+
+    with Peer(answer) as peer, Ferry(peer.url) as ferry:
+        open_session(ferry)
+        ferry.write(call(2, "any"))
+        assert cut.wait(DEADLINE)
+        ferry.write(call(3, "any"))
+        assert "result" in ferry.reply(3)
+        assert ferry.reply(2)["error"]["data"]["maybeProcessed"] is True
+        assert ferry.end() == 0
+    assert set(resumed) <= {"session-0"}
+
+
+@pytest.mark.xfail(reason="only the last attempt is asked whether it may have been processed", strict=True)
+def test_a_stream_whose_server_is_gone_is_reported_honestly() -> None:
+    """The server dies after it began to answer; from then on nobody is there to go on."""
+    gone = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        if gone.is_set():
+            exchange.close_connection = True
+        elif not exchange.greet():
+            gone.set()
+            cut_after(exchange, b"retry: 1000\n\nid: first\ndata:\n\n")
 
     with ExitStack() as life:
         peer = life.enter_context(Peer(answer))
-        with Ferry(peer.url, "--timeout", "2") as ferry:
+        with Ferry(peer.url, "--timeout", "3") as ferry:
             open_session(ferry)
             ferry.write(call(2, "any"))
-            assert cut.wait(DEADLINE)
+            assert gone.wait(DEADLINE)
             life.close()
             assert ferry.reply(2)["error"]["data"]["maybeProcessed"] is True
 
