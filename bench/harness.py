@@ -94,18 +94,20 @@ class Harness:
 
     def measure(self, task: Task, name: str, urls: dict[str, str]) -> dict[str, Any]:
         """One run of the load generator."""
+        environment = clean_environment()
         if name == BARE:
             command: Sequence[str] = (sys.executable, "-c", "pass")
         else:
             bridge = next(bridge for bridge in self.bridges if bridge.name == name)
             server = "timekeeper" if bridge.lenient else task.server
             command = bridge.command(urls[server])
+            environment |= bridge.variables
         words = [str(TARGET / "load"), *task.arguments, "--", *command]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, env=clean_environment())
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
             return {"problem": done.stderr.strip() or f"the load generator ended with {done.returncode}"}
         report: dict[str, Any] = json.loads(done.stdout)
-        if task.name == "drain":
+        if task.name == "drain" and "problem" not in report:
             # The calls before the end of stdin are not what this is about.
             owed = dict(task.options)["outstanding"]
             report["owed_answered"] = owed - report["counts"]["lost"] - report["counts"]["errors"]
@@ -144,8 +146,7 @@ def servers() -> Iterator[dict[str, str]]:
 def clean_environment() -> dict[str, str]:
     """This process's environment without what would configure a bridge."""
     foreign = ("MCP_", "CONCURRENCY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return kept | {"FASTMCP_CHECK_FOR_UPDATES": "off"}
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def memory() -> int:
@@ -153,7 +154,7 @@ def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def about(rounds: int) -> dict[str, Any]:
+def about(rounds: int, *, quick: bool) -> dict[str, Any]:
     """The machine, the versions and the state of the sources."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
@@ -173,6 +174,7 @@ def about(rounds: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "node": node.stdout.strip(),
         "rounds": rounds,
+        "quick": quick,
         "load_average_before": round(os.getloadavg()[0], 2),
     }
 

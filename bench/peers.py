@@ -7,9 +7,10 @@ in the results and left out.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.world.environments import FASTMCP, GATEWAY, HOME, Environment, UnavailableError, ensure
@@ -41,7 +42,8 @@ class Bridge:
     lenient: bool = False
     """Whether it sends the strict server too little, so that it is measured against timekeeper."""
 
-    is_peer: bool = True
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What its environment has to hold."""
 
     def prepare(self) -> None:
         """Install what it needs; raise `UnavailableError` if that cannot be had."""
@@ -64,10 +66,9 @@ def module(path: str) -> str:
 
 def bridges(ferry: str) -> tuple[Bridge, ...]:
     """All bridges, ours first; `ferry` is the command to measure as the ferry."""
-    remote_home = f"MCP_REMOTE_CONFIG_DIR={HOME / 'bench-mcp-remote'}"
     return (
-        Bridge("floor", "the floor", lambda url: (str(TARGET / "floor"), url), is_peer=False),
-        Bridge("ferry", "mcp-ferry", lambda url: (ferry, url), is_peer=False),
+        Bridge("floor", "the floor", lambda url: (str(TARGET / "floor"), url)),
+        Bridge("ferry", "mcp-ferry", lambda url: (ferry, url)),
         Bridge(
             "supergateway",
             "supergateway 4.0.0",
@@ -81,10 +82,11 @@ def bridges(ferry: str) -> tuple[Bridge, ...]:
             "mcp-remote",
             "mcp-remote 0.15.1",
             lambda url: (
-                *("env", remote_home, "node", module("mcp-remote/dist/proxy.js")),
+                *("node", module("mcp-remote/dist/proxy.js")),
                 *(url, "--allow-http", "--transport", "http-only", "--silent"),
             ),
             NPM_BRIDGES,
+            variables={"MCP_REMOTE_CONFIG_DIR": str(HOME / "bench-mcp-remote")},
         ),
         Bridge(
             "mcp-proxy",
@@ -101,11 +103,19 @@ def bridges(ferry: str) -> tuple[Bridge, ...]:
             lambda url: (script(GATEWAY, "python"), "-m", "mcpgateway.wrapper", "--url", url),
             GATEWAY,
             lenient=True,
+            # It reads the settings of the whole gateway and refuses their defaults.
+            variables={
+                "JWT_SECRET_KEY": secrets.token_hex(32),
+                "AUTH_ENCRYPTION_SECRET": secrets.token_hex(32),
+                "BASIC_AUTH_PASSWORD": f"Aa1!{secrets.token_hex(16)}",
+                "PLATFORM_ADMIN_PASSWORD": f"Aa1!{secrets.token_hex(16)}",
+            },
         ),
         Bridge(
             "fastmcp",
             "fastmcp 4.1.2 proxy",
             lambda url: (script(FASTMCP, "fastmcp"), "run", url, "--no-banner", "--log-level", "ERROR"),
             FASTMCP,
+            variables={"FASTMCP_CHECK_FOR_UPDATES": "off"},
         ),
     )

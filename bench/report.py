@@ -156,6 +156,8 @@ def page(summary: Summary) -> Iterator[str]:
         f"{told['memory_gib']} GiB, Linux {told['kernel']}, Python {told['python']}, Node {told['node']}; "
         f"{told['rounds']} rounds, load average before the first {told['load_average_before']}."
     )
+    if told["quick"]:
+        yield "This was a short run (`--quick`): fewer rounds and calls, growth over 100 000 calls."
     yield ""
     yield from overview(summary)
     for name, text in PICTURES.items():

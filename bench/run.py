@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bench.harness import Harness, Results, about
-from bench.peers import Bridge, bridges
+from bench.peers import TARGET, Bridge, bridges
 from bench.plan import BARE, FIGURES, FULL, quick
 from bench.report import amount, number, ratio, verdict, write
 from bench.summary import TARGETS, Summary
@@ -36,6 +36,8 @@ QUIET = 0.5
 def main(arguments: Sequence[str]) -> int:
     """Measure and tell; 1 if a bridge of ours lost, doubled or garbled a reply."""
     wanted = parse(arguments)
+    if not (TARGET / "load").exists():
+        sys.exit(f"bench: {TARGET / 'load'} is not built; `make bench` builds it")
     console = Console(stderr=True)
     ready, missing = prepare(bridges(wanted.ferry), wanted.only, console)
     tasks = quick() if wanted.quick else FULL
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         tasks = tuple(task for task in tasks if task.name.startswith(tuple(wanted.tasks)))
     rounds = wanted.rounds or (2 if wanted.quick else 5)
     labels = {bridge.name: bridge.label for bridge in ready} | {BARE: "a bare interpreter"}
-    harness = Harness(ready, tasks, rounds, Results(about(rounds), labels, missing))
+    harness = Harness(ready, tasks, rounds, Results(about(rounds, quick=wanted.quick), labels, missing))
     load = os.getloadavg()[0]
     if load > QUIET:
         console.print(f"[yellow]The load average is {load:.1f}: figures will be noisy, ratios less so.")
@@ -118,18 +120,18 @@ def watch(harness: Harness, console: Console) -> None:
 
 
 def tell(summary: Summary) -> None:
-    """Print the figures and the targets."""
+    """Print the figures of the ferry beside the floor's and the best peer's, and the targets."""
     console = Console()
-    table = Table(title="median (ratio to the floor), load average")
-    table.add_column("")
-    for name in summary.bridges:
-        table.add_column(summary.labels[name], justify="right")
+    table = Table("median", "floor", "ferry", "to the floor", "best peer", "load", title="figures")
     for figure in FIGURES:
-        cells = [summary.cells.get((figure.name, name)) for name in summary.bridges]
-        if any(cells):
-            loads = [f"load {number(cell.load)}" if cell else "" for cell in cells]
-            texts = [f"{amount(cell, figure)} ({ratio(cell.to_floor)})" if cell else "" for cell in cells]
-            table.add_row(figure.title, *(f"{text}\n{load}" for text, load in zip(texts, loads, strict=True)))
+        floor, ferry = (summary.cells.get((figure.name, name)) for name in ("floor", "ferry"))
+        peer = summary.best_peer(figure)
+        if ferry is not None:
+            best = f"{number(peer)} {figure.unit}" if peer is not None else ""
+            loads = number(ferry.load)
+            table.add_row(
+                figure.title, amount(floor, figure), amount(ferry, figure), ratio(ferry.to_floor), best, loads
+            )
     console.print(table)
     targets = Table("target", "reached", "", title="targets")
     for target in TARGETS:

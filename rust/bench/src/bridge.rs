@@ -33,6 +33,7 @@ pub struct Bridge {
     group: Pid,
     /// When the process was asked for.
     pub started: Instant,
+    patience: Duration,
     /// Dropped or told a new deadline, the watchdog does not bite.
     watchdog: Sender<Duration>,
 }
@@ -66,6 +67,7 @@ impl Bridge {
             stdout: BufReader::with_capacity(BUFFER, stdout),
             group,
             started,
+            patience,
             watchdog,
         })
     }
@@ -98,7 +100,7 @@ impl Bridge {
         let mut line = Vec::new();
         loop {
             if !self.receive(&mut line)? {
-                return Err(Failure::Ended("it was to answer initialize"));
+                return Err(self.end("it was to answer initialize"));
             }
             let took = self.started.elapsed();
             let message: serde_json::Value = serde_json::from_slice(&line).unwrap_or_default();
@@ -136,15 +138,15 @@ impl Bridge {
     pub fn exchange(&mut self, lines: &[u8], reply: &mut Vec<u8>) -> Result<(), Failure> {
         let stdin = &mut self.stdin;
         let stdout = &mut self.stdout;
-        thread::scope(|scope| {
+        reply.clear();
+        let count = thread::scope(|scope| {
             scope.spawn(move || stdin.as_mut().map(|stdin| stdin.write_all(lines)));
-            reply.clear();
-            let count = stdout.read_until(b'\n', reply);
-            match count.map_err(|fault| Failure::Io("the bridge's stdout", fault))? {
-                0 => Err(Failure::Ended("it owed a large reply")),
-                _ => Ok(()),
-            }
-        })
+            stdout.read_until(b'\n', reply)
+        });
+        match count.map_err(|fault| Failure::Io("the bridge's stdout", fault))? {
+            0 => Err(self.end("it owed a large reply")),
+            _ => Ok(()),
+        }
     }
 
     /// Waits for the next line. `false` at the end of the bridge's output.
@@ -161,6 +163,16 @@ impl Bridge {
     #[must_use]
     pub fn has_line(&self) -> bool {
         memchr::memchr(b'\n', self.stdout.buffer()).is_some()
+    }
+
+    /// Why there is no more output, once `receive` has returned `false`.
+    #[must_use]
+    pub fn end(&self, doing: &'static str) -> Failure {
+        if self.started.elapsed() < self.patience {
+            Failure::Ended(doing)
+        } else {
+            Failure::Hung { doing, patience: self.patience }
+        }
     }
 
     /// Closes the bridge's stdin.

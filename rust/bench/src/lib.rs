@@ -12,6 +12,7 @@ pub mod scenario;
 pub mod tree;
 
 use std::io;
+use std::time::Duration;
 
 /// Why a scenario has no result.
 #[derive(Debug, thiserror::Error)]
@@ -19,9 +20,17 @@ pub enum Failure {
     /// A pipe or a process could not be had, or broke.
     #[error("{0}: {1}")]
     Io(&'static str, #[source] io::Error),
-    /// The bridge closed its stdout, or was ended because its time was over.
+    /// The bridge closed its stdout.
     #[error("the bridge ended while {0}")]
     Ended(&'static str),
+    /// The bridge was killed because its time was over.
+    #[error("no answer for {} s while {doing}", patience.as_secs())]
+    Hung {
+        /// What the bridge was about.
+        doing: &'static str,
+        /// How long it was given.
+        patience: Duration,
+    },
     /// The bridge answered the handshake with something else than a result.
     #[error("initialize was answered with {0}")]
     Refused(String),

@@ -156,7 +156,7 @@ pub fn large(order: &Order) -> Result<Report, Failure> {
         let took = sent.elapsed();
         while ledger.settle(&line, Instant::now()).is_none() {
             if !bridge.receive(&mut line)? {
-                return Err(Failure::Ended("it owed a large reply"));
+                return Err(bridge.end("it owed a large reply"));
             }
         }
         histogram.saturating_record(nanos(took));
@@ -200,7 +200,7 @@ pub fn events(order: &Order) -> Result<Report, Failure> {
     let mut line = Vec::new();
     while ledger.owed() > 0 {
         if !bridge.receive(&mut line)? {
-            return Err(Failure::Ended("it streamed events"));
+            return Err(bridge.end("it streamed events"));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         if let Some(departed) = departure(&line) {
@@ -231,7 +231,7 @@ pub fn slow(order: &Order) -> Result<Report, Failure> {
     let mut line = Vec::new();
     while ledger.owed() > 0 {
         if !bridge.receive(&mut line)? {
-            return Err(Failure::Ended("it owed replies to slow calls"));
+            return Err(bridge.end("it owed replies to slow calls"));
         }
         ledger.settle(&line, Instant::now());
     }
@@ -345,7 +345,7 @@ fn pump(
     out.clear();
     while ledger.owed() > 0 {
         if !bridge.receive(&mut line)? {
-            return Err(Failure::Ended("it owed replies"));
+            return Err(bridge.end("it owed replies"));
         }
         let now = Instant::now();
         if let Some(took) = ledger.settle(&line, now) {
