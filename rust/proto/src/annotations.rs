@@ -155,7 +155,8 @@ fn decimal(raw: &str) -> String {
 /// The annotated parameters of a schema, or the rule that an annotation breaks.
 fn annotated(schema: &RawValue) -> Result<Vec<Mirrored>, &'static str> {
     // Nearly all schemas have none, and are not parsed.
-    if memchr::memmem::find(schema.get().as_bytes(), KEYWORD.as_bytes()).is_none() {
+    let has = |text: &str| memchr::memmem::find(schema.get().as_bytes(), text.as_bytes()).is_some();
+    if !has(KEYWORD) && !has("\\u") {
         return Ok(Vec::new());
     }
     let schema: Value = serde_json::from_str(schema.get())
@@ -326,6 +327,7 @@ mod tests {
             (r#""a":{"type":"object","x-mcp-header":"A"}"#, "no integer"),
             (r#""a":{"type":"null","x-mcp-header":"A"}"#, "no integer"),
             (r#""a":{"x-mcp-header":"A"}"#, "no integer"),
+            (r#""a":{"type":"string","x\u002dmcp-header":""}"#, "empty"),
             (
                 r#""a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string","x-mcp-header":"a"}"#,
                 "the same",

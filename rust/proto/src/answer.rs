@@ -40,10 +40,13 @@ impl Bridge {
         let Some(mut exchange) = self.take(id) else { return };
         let number = id.number;
         exchange.sent = true;
-        if exchange.deadline.is_some() && exchange.owes() {
+        // That a stream may be gone on with is no word of the request yet.
+        if exchange.deadline.is_some() && exchange.owes() && exchange.resume.last_id.is_none() {
             exchange.deadline = Some(self.now + self.config.response_timeout);
         }
-        self.lane.let_go(number);
+        if head.status.is_success() {
+            self.lane.let_go(number);
+        }
         self.keep_cookies(&exchange, &head.headers);
         if matches!(exchange.role, Role::Farewell) && !is_redirect(head.status) {
             // Whatever it says ("405 Method Not Allowed" is permitted): the session is over.
@@ -62,6 +65,9 @@ impl Bridge {
     fn on_success(&mut self, number: u64, mut exchange: Exchange, head: Head) {
         let media = headers::media(&head.headers);
         let limit = self.config.max_message;
+        exchange.tries.unmet = 0;
+        exchange.tries.unsent = 0;
+        exchange.away_since = None;
         let is_initialize = match &exchange.role {
             Role::Reopen(_) => true,
             Role::Client(outgoing) => outgoing.what == What::Initialize,
@@ -81,23 +87,26 @@ impl Bridge {
         }
         let empty = matches!(head.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT);
         match &exchange.role {
-            Role::Own(_) => return self.linger(number, exchange),
             Role::Announce(_) => {
                 self.on_announced();
                 self.restore();
                 return self.linger(number, exchange);
             }
-            Role::Listener if media != Media::Events => {
+            Role::Listener if media != Media::Events || empty => {
                 self.abort(number, &mut exchange);
                 return self.on_no_listener(number, exchange);
             }
-            Role::Stream if media != Media::Events => {
+            Role::Stream if media != Media::Events || empty => {
                 self.abort(number, &mut exchange);
                 let failure =
                     Failure::new(Kind::NoReply, "the server has no event stream at this URL");
                 return self.fail(number, exchange, failure);
             }
-            Role::Client(outgoing) if outgoing.what == What::Initialized => {
+            // That of a session that is gone meanwhile says nothing of the new one.
+            Role::Client(outgoing)
+                if outgoing.what == What::Initialized
+                    && exchange.session.is_none_or(|of| of == self.session.generation()) =>
+            {
                 self.on_announced();
             }
             _ => {}
@@ -144,6 +153,9 @@ impl Bridge {
 
     fn on_redirect(&mut self, number: u64, mut exchange: Exchange, head: &Head) {
         self.abort(number, &mut exchange);
+        if exchange.settled {
+            return self.release(number, &mut exchange);
+        }
         let location =
             head.headers.get(LOCATION).map(http::HeaderValue::as_bytes).unwrap_or_default();
         let target =
@@ -157,12 +169,15 @@ impl Bridge {
                     self.put(number, exchange);
                     return self.start(number);
                 }
-                format!("the server redirects in circles, at last to {}", Quoted(location))
+                format!(
+                    "the server redirects in circles, at last to {}",
+                    Quoted(without_query(location))
+                )
             }
             _ => format!(
                 "the server redirects to {}, another origin, where no credential may go; \
                  give that URL to mcp-ferry if it is meant",
-                Quoted(location)
+                Quoted(without_query(location))
             ),
         };
         let failure = Failure {
@@ -218,7 +233,7 @@ impl Bridge {
             self.abort(number, &mut exchange);
             return self.on_too_large(number, exchange);
         }
-        if matches!(exchange.role, Role::Stream)
+        if matches!(exchange.role, Role::Stream | Role::Reopen(_))
             && let Some(refusal) = exchange.refusal.take()
         {
             self.abort(number, &mut exchange);
@@ -282,6 +297,7 @@ impl Bridge {
         if std::mem::take(&mut exchange.slot) {
             self.slots -= 1;
         }
+        exchange.settled = true;
         exchange.stage = match exchange.stage {
             // A cancelled request whose answer has not begun: its head is still to come.
             Stage::Asked if !exchange.sent => Stage::Asked,
@@ -302,7 +318,6 @@ impl Bridge {
         let Some(mut exchange) = self.take(id) else { return };
         let number = id.number;
         exchange.on_wire = false;
-        self.lane.let_go(number);
         match std::mem::replace(&mut exchange.stage, Stage::Linger(None)) {
             Stage::Elsewhere => {
                 exchange.stage = Stage::Elsewhere;
@@ -346,7 +361,8 @@ impl Bridge {
                 // Some old servers acknowledge with a 200 and a word.
                 return self.on_accepted(number, exchange);
             }
-            let failure = wrong_reply(&body, status);
+            let refusal = exchange.refusal.take().map(|refusal| refusal.failure);
+            let failure = refusal.unwrap_or_else(|| wrong_reply(&body, status));
             return self.fail(number, exchange, failure);
         }
         self.release(number, &mut exchange);
@@ -375,4 +391,9 @@ impl Bridge {
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 307 | 308)
+}
+
+/// A target without its query, which may hold what is nobody's business.
+fn without_query(location: &[u8]) -> &[u8] {
+    location.split(|byte| *byte == b'?').next().unwrap_or_default()
 }

@@ -122,6 +122,14 @@ pub struct Bridge {
     /// The server asked for silence until then.
     pub(crate) quiet_until: Option<Instant>,
     pub(crate) backoff: Backoff,
+    /// When the last new session began that the ferry asked for itself, and how many in a row did
+    /// not last: a server that forgets each at once is not asked without a pause.
+    pub(crate) reopened_at: Option<Instant>,
+    pub(crate) quick_losses: u32,
+    /// Requests that give the new session what the old one had, still to be sent.
+    pub(crate) restoring: VecDeque<Bytes>,
+    /// What servers asked in sessions that are gone: an answer would reach another question.
+    pub(crate) stale_asks: Vec<Bytes>,
     /// No deadline is before this; it may be that none is at it either.
     wake: Option<Instant>,
     actions: VecDeque<Action>,
@@ -162,6 +170,10 @@ impl Bridge {
             ending: Ending::Open,
             quiet_until: None,
             backoff: Backoff::new(seed),
+            reopened_at: None,
+            quick_losses: 0,
+            restoring: VecDeque::new(),
+            stale_asks: Vec::new(),
             wake: None,
             actions: VecDeque::new(),
         }
@@ -206,8 +218,10 @@ impl Bridge {
     /// Whether the client's next bytes may be read; false while too much is in flight.
     #[must_use]
     pub fn reads_client(&self) -> bool {
+        // While the server waits for an answer, that answer may lie behind what fills the bridge.
+        let more = if self.asked.is_empty() { 0 } else { self.config.max_message };
         self.load.frames() < MOST_FRAMES
-            && self.load.bytes() < MOST_BYTES
+            && self.load.bytes() < MOST_BYTES.saturating_add(more)
             && self.unwritten < MOST_UNWRITTEN
     }
 
@@ -224,7 +238,8 @@ impl Bridge {
         if self.held < MOST_HELD {
             return true;
         }
-        let holds = |exchange: &Exchange| exchange.held() > 0;
+        // A stream without a deadline may rest in the middle of an event: it must not keep the rest.
+        let holds = |exchange: &Exchange| exchange.held() > 0 && exchange.deadline.is_some();
         let is_holder = self.exchanges.get(&number).is_some_and(holds);
         let mut oldest =
             self.exchanges.iter().filter(|(_, exchange)| holds(exchange)).take(READ_ON);
@@ -235,6 +250,7 @@ impl Bridge {
     /// bridge ends.
     fn advance(&mut self) {
         self.open_gate();
+        self.restore_on();
         self.run_lane();
         self.fill_slots();
         self.reopen_if_wanted();
@@ -256,7 +272,9 @@ impl Bridge {
         match (&exchange.stage, exchange.deadline) {
             (Stage::Waiting(_), Some(deadline)) if deadline <= self.now => self.on_deadline(number),
             (Stage::Waiting(until), _) if *until <= self.now => self.start(number),
-            (Stage::Waiting(until), _) => self.arm(*until),
+            (Stage::Waiting(until), deadline) => {
+                self.arm(deadline.map_or(*until, |it| it.min(*until)));
+            }
             (_, Some(deadline)) if deadline > self.now => self.arm(deadline),
             (_, Some(_)) if self.is_paused(number, exchange) => self.restart_clock(number),
             (_, Some(_)) => self.on_deadline(number),
@@ -268,8 +286,9 @@ impl Bridge {
     /// asked, or what it says is not being read.
     fn is_paused(&self, number: u64, exchange: &Exchange) -> bool {
         let by_listener = self.listener.and_then(|listener| self.exchanges.get(&listener));
-        let asked = exchange.asked > 0
-            || (!exchange.is_modern() && by_listener.is_some_and(|listener| listener.asked > 0));
+        let asked = self.ending == Ending::Open
+            && (exchange.asked > 0
+                || !exchange.is_modern() && by_listener.is_some_and(|listener| listener.asked > 0));
         let timed = !matches!(exchange.stage, Stage::Linger(_));
         timed && (asked || !self.reads(number))
     }
@@ -305,11 +324,8 @@ impl Bridge {
 
     /// The exchange of this attempt, taken out to be worked on; [`Self::put`] brings it back.
     pub(crate) fn take(&mut self, id: ExchangeId) -> Option<Exchange> {
-        if self.exchanges.get(&id.number)?.attempt == id.attempt {
-            self.remove(id.number)
-        } else {
-            None
-        }
+        let known = self.exchanges.get(&id.number)?;
+        if known.attempt == id.attempt && known.on_wire { self.remove(id.number) } else { None }
     }
 
     pub(crate) fn remove(&mut self, number: u64) -> Option<Exchange> {

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 
 use crate::bridge::Bridge;
-use crate::exchange::Stage;
+use crate::exchange::{Exchange, Stage};
 use crate::frame::Frame;
 use crate::message::{self, Id, Malformed, Message, Shape};
 use crate::outgoing::{Lasting, Outgoing, Owed, What};
 use crate::outline::Outline;
 use crate::reply::{Failure, Kind};
+use crate::session::Phase;
 
 impl Bridge {
     pub(crate) fn on_frame(&mut self, frame: Frame) {
@@ -33,8 +34,11 @@ impl Bridge {
     }
 
     fn on_message(&mut self, body: Bytes, message: &Message<'_>) {
-        if let Shape::Response(Some(id)) = message.shape {
-            self.on_answer(id);
+        if let Shape::Response(Some(id)) = message.shape
+            && !self.on_answer(id)
+        {
+            log::warn!(target: "mcp_ferry.client", "an answer came too late for its session");
+            return;
         }
         let version = message.meta().version.and_then(message::string);
         if let Some(version) = &version
@@ -63,17 +67,38 @@ impl Bridge {
     }
 
     fn accept(&mut self, mut outgoing: Outgoing) {
-        if let What::Cancelled(id) = &outgoing.what
-            && !self.on_cancelled(&id.clone(), &mut outgoing)
-        {
+        if self.ending.is_leaving() {
+            return self.turn_away(outgoing);
+        }
+        if !self.take_note(&mut outgoing) {
             return;
         }
-        self.remember(&outgoing);
         outgoing.weight = Some(self.load.weigh(outgoing.body.len()));
-        if outgoing.modern.is_some() {
+        let is_lost = matches!(self.session.phase(), Phase::Lost { .. } | Phase::Reopening { .. });
+        if outgoing.modern.is_some() || (is_lost && outgoing.what == What::Initialize) {
+            // A session of the client's own making does not wait for the one that is lost.
             self.dispatch(outgoing);
         } else {
             self.gate.push_back(outgoing);
+        }
+    }
+
+    /// Acts on what a message does to the bridge itself. Whether it is to be sent.
+    fn take_note(&mut self, outgoing: &mut Outgoing) -> bool {
+        if let What::Cancelled(id) = outgoing.what.clone()
+            && !self.on_cancelled(&id, outgoing)
+        {
+            return false;
+        }
+        self.remember(outgoing);
+        true
+    }
+
+    /// Answers for what comes when the ferry is already on its way out.
+    fn turn_away(&mut self, mut outgoing: Outgoing) {
+        let failure = Failure::new(Kind::Shutdown, "the ferry was told to end");
+        for id in outgoing.owed.take_all() {
+            self.write(&failure.reply(Some(&id)));
         }
     }
 
@@ -104,21 +129,20 @@ impl Bridge {
             Ok(messages)
                 if !modern && messages.iter().all(|message| message.meta().version.is_none()) =>
             {
-                let mut ids = Vec::new();
-                for message in &messages {
-                    match message.shape {
-                        Shape::Request(id) => ids.push(Id::within(line, id)),
-                        Shape::Response(Some(id)) => self.on_answer(id),
-                        _ => {}
-                    }
-                }
-                let notes = ids.is_empty();
-                let mut outgoing = Outgoing::batch(line.clone(), ids);
-                if notes && !self.session.has_batches() {
+                let is_response =
+                    |message: &Message<'_>| matches!(message.shape, Shape::Response(_));
+                let responses = messages.iter().filter(|message| is_response(message)).count();
+                if responses == messages.len() {
                     return self.on_members(line, &members);
                 }
-                outgoing.weight = Some(self.load.weigh(line.len()));
-                self.gate.push_back(outgoing);
+                let request = |message: &Message<'_>| match message.shape {
+                    Shape::Request(id) => Some(Id::within(line, id)),
+                    _ => None,
+                };
+                let ids = messages.iter().filter_map(request).collect();
+                let mut outgoing = Outgoing::batch(line.clone(), ids);
+                outgoing.in_parts = responses > 0;
+                self.accept(outgoing);
             }
             _ => self.on_members(line, &members),
         }
@@ -141,73 +165,121 @@ impl Bridge {
             let body = message::shared(&batch.body, member.as_bytes());
             let Ok(message) = message::peek(member) else { continue };
             let mut outgoing = Outgoing::single(body, &message, None);
-            if still_owed(&outgoing) {
+            if let Shape::Response(Some(id)) = message.shape
+                && !self.on_answer(id)
+            {
+                continue;
+            }
+            if still_owed(&outgoing) && self.take_note(&mut outgoing) {
                 outgoing.weight = Some(self.load.weigh(outgoing.body.len()));
                 self.dispatch(outgoing);
             }
         }
     }
 
-    /// The client answers something that the server asked.
-    fn on_answer(&mut self, id: &str) {
-        let Some(at) = self.asked.iter().position(|(asked, _)| asked == id.as_bytes()) else {
-            return;
-        };
-        let (_, number) = self.asked.swap_remove(at);
-        if let Some(exchange) = self.exchanges.get_mut(&number) {
+    /// Acts on what the members of a batch do to the bridge, when it goes as one.
+    pub(crate) fn note_members(&mut self, batch: &Outgoing) {
+        let text = std::str::from_utf8(&batch.body).unwrap_or_default();
+        for member in message::split_batch(text).unwrap_or_default() {
+            let body = message::shared(&batch.body, member.as_bytes());
+            if let Ok(message) = message::peek(member) {
+                self.take_note(&mut Outgoing::single(body, &message, None));
+            }
+        }
+    }
+
+    /// The client answers something that the server asked. Whether the server still waits for it: one
+    /// that was asked in a session that is gone must not reach another.
+    fn on_answer(&mut self, id: &str) -> bool {
+        if let Some(at) = place(&self.asked, id, |(asked, _)| asked) {
+            let (_, number) = self.asked.swap_remove(at);
+            if let Some(exchange) = self.exchanges.get_mut(&number) {
+                exchange.asked = exchange.asked.saturating_sub(1);
+                self.restart_clock(number);
+            }
+            return true;
+        }
+        match place(&self.stale_asks, id, |asked| asked) {
+            Some(at) => {
+                self.stale_asks.swap_remove(at);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// The server no longer wants an answer, says a notification on this exchange.
+    pub(crate) fn on_taken_back(&mut self, number: u64, exchange: &mut Exchange, id: &str) {
+        let Some(at) = place(&self.asked, id, |(asked, _)| asked) else { return };
+        let (_, asker) = self.asked.swap_remove(at);
+        if asker == number {
             exchange.asked = exchange.asked.saturating_sub(1);
-            self.restart_clock(number);
+        } else if let Some(asker) = self.exchanges.get_mut(&asker) {
+            asker.asked = asker.asked.saturating_sub(1);
         }
     }
 
     /// The client no longer wants an answer. Whether the cancellation is to be sent.
     fn on_cancelled(&mut self, id: &Bytes, outgoing: &mut Outgoing) -> bool {
         let wanted = std::str::from_utf8(id).unwrap_or_default();
+        // One under exactly these bytes before one of the same value: 1 is not 1.0.
+        let exactly = |owed: &Owed| owed.has_exactly(wanted);
+        let similarly = |owed: &Owed| owed.has(wanted);
+        self.cancel(wanted, outgoing, exactly)
+            .or_else(|| self.cancel(wanted, outgoing, similarly))
+            // Answered meanwhile, or never known: in a legacy session the server may judge.
+            .unwrap_or(outgoing.modern.is_none())
+    }
+
+    /// Cancels the request that is `meant`, if there is one: whether the server is to be told.
+    fn cancel(
+        &mut self,
+        wanted: &str,
+        outgoing: &mut Outgoing,
+        meant: impl Fn(&Owed) -> bool,
+    ) -> Option<bool> {
         // Not sent yet: the request and its cancellation are dropped together.
         for queue in [&mut self.gate, &mut self.waiting] {
-            let single =
-                |queued: &Outgoing| queued.what != What::Initialize && queued.owed.has(wanted);
-            if let Some(at) = queue.iter().position(single) {
-                let emptied = queue.get_mut(at).is_some_and(|queued| {
-                    queued.owed.take(wanted);
-                    queued.owed.is_empty()
-                });
-                if emptied {
-                    queue.remove(at);
-                }
-                return false;
+            let Some(at) = queue.iter().position(|queued| meant(&queued.owed)) else { continue };
+            if let Some(queued) = queue.get_mut(at)
+                && queued.what == What::Batch
+            {
+                queued.owed.take(wanted);
+                queued.in_parts = true;
+            } else if queue.get(at).is_some_and(|queued| queued.what != What::Initialize) {
+                queue.remove(at);
             }
+            return Some(false);
         }
-        let Some((&number, _)) = self.exchanges.iter().find(|(_, exchange)| {
-            exchange
-                .outgoing()
-                .is_some_and(|sent| sent.owed.has(wanted) && sent.what != What::Initialize)
-        }) else {
-            // Answered meanwhile, or never known: in a legacy session the server may judge.
-            return outgoing.modern.is_none();
-        };
-        let Some(mut exchange) = self.remove(number) else { return false };
+        let sent = |exchange: &Exchange| exchange.outgoing().is_some_and(|sent| meant(&sent.owed));
+        let (&number, exchange) = self.exchanges.iter().find(|(_, exchange)| sent(exchange))?;
+        if exchange.outgoing().is_some_and(|sent| sent.what == What::Initialize) {
+            // "The initialize request MUST NOT be cancelled by clients" (every legacy revision).
+            log::warn!(target: "mcp_ferry.client", "initialize cannot be cancelled");
+            return Some(false);
+        }
+        let mut exchange = self.remove(number)?;
         let is_modern = exchange.is_modern();
-        let unsent = matches!(exchange.stage, Stage::Waiting(_)) && !exchange.sent;
+        let waits = matches!(exchange.stage, Stage::Waiting(_) | Stage::Parked(_));
+        let unsent = waits && !exchange.sent;
         if let Some(sent) = exchange.outgoing_mut() {
             sent.owed.take(wanted);
-            sent.cancelled = Some(id.clone());
+            sent.cancelled = Some(Bytes::copy_from_slice(wanted.as_bytes()));
         }
-        if is_modern || unsent {
+        if exchange.owes() {
+            self.put(number, exchange);
+        } else if is_modern || unsent {
             // Modern: "closing the SSE response stream is the cancellation signal" (2026-07-28,
             // streamable-http, "Cancellation").
             self.abort(number, &mut exchange);
             self.release(number, &mut exchange);
-            return false;
-        }
-        if exchange.owes() {
-            self.put(number, exchange);
+            return Some(false);
         } else {
             self.linger(number, exchange);
         }
         // The era of a cancellation is that of what it cancels.
         outgoing.modern = None;
-        true
+        Some(!unsent)
     }
 
     /// Answers what is no message.
@@ -249,4 +321,10 @@ impl Bridge {
             }
         }
     }
+}
+
+/// Where the one with this id stands: with the same bytes, or else of the same value.
+fn place<T>(asked: &[T], id: &str, of: impl Fn(&T) -> &Bytes) -> Option<usize> {
+    let exact = asked.iter().position(|it| of(it) == id.as_bytes());
+    exact.or_else(|| asked.iter().position(|it| Id::new(of(it).clone()).means(id)))
 }

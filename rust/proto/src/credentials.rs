@@ -85,6 +85,12 @@ impl Bridge {
     pub(crate) fn fail_parked(&mut self, wait: Wait, failure: &Failure) {
         for number in self.parked(wait) {
             if let Some(mut exchange) = self.remove(number) {
+                if matches!(exchange.role, Role::Listener) {
+                    // It asks again later, when there may be a token.
+                    exchange.tries.token = 0;
+                    self.on_listener_end(number, exchange);
+                    continue;
+                }
                 let failure = match exchange.refusal.take() {
                     Some(refusal) => {
                         self.deliver_error(&mut exchange, &refusal.body);

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::bridge::Bridge;
-use crate::exchange::{Exchange, Role};
+use crate::exchange::{Exchange, Refusal, Role};
 use crate::headers::SessionHeaders;
 use crate::message::{self, Message, Shape};
 use crate::outgoing::{Owed, What};
-use crate::reply::Quoted;
-use crate::session::{Step, version_header};
+use crate::reply::{Failure, Kind, Quoted};
+use crate::session::{Phase, Step, version_header};
 
 /// How many unanswered requests of the server's are kept track of. More are carried all the same;
 /// only the clock of the calls behind them is not stopped.
@@ -47,6 +47,11 @@ impl Bridge {
             return drop_message("it is not a JSON-RPC message", bytes);
         };
         match message.shape {
+            Shape::Request(_) if exchange.is_modern() => {
+                // "The server MUST NOT send independent JSON-RPC requests" (2026-07-28): the client
+                // has no way to answer one.
+                drop_message("a modern server may not ask", bytes);
+            }
             Shape::Request(id) => {
                 if self.asked.len() < MOST_ASKED {
                     self.asked.push((Bytes::copy_from_slice(id.as_bytes()), number));
@@ -55,6 +60,11 @@ impl Bridge {
                 self.write(bytes);
             }
             Shape::Notification => {
+                if message.method == "notifications/cancelled"
+                    && let Some(id) = message.params.request_id
+                {
+                    self.on_taken_back(number, exchange, id.get());
+                }
                 self.on_progress(&message);
                 self.write(bytes);
             }
@@ -116,12 +126,15 @@ impl Bridge {
     /// Delivers an answer that came by the listener, or by another request's stream, to the exchange
     /// that owes it. Some servers answer 202 and reply on the listener; old ones always do.
     fn settle_elsewhere(&mut self, id: &str, bytes: &Bytes, text: &str) -> bool {
-        let owes = |exchange: &Exchange| match &exchange.role {
-            Role::Client(outgoing) => outgoing.owed.has(id),
+        let exact = |exchange: &Exchange| match &exchange.role {
+            Role::Client(outgoing) => outgoing.owed.has_exactly(id),
             Role::Reopen(body) => is_own(body, id),
             _ => false,
         };
-        let found = self.exchanges.iter().find(|(_, exchange)| owes(exchange));
+        let similar =
+            |exchange: &Exchange| exchange.outgoing().is_some_and(|outgoing| outgoing.owed.has(id));
+        let found = self.exchanges.iter().find(|(_, exchange)| exact(exchange));
+        let found = found.or_else(|| self.exchanges.iter().find(|(_, exchange)| similar(exchange)));
         let Some((&number, _)) = found else { return false };
         let Some(mut debtor) = self.remove(number) else { return false };
         let is_error = message::peek(text).is_ok_and(|message| message.is_error);
@@ -163,17 +176,21 @@ impl Bridge {
     }
 
     fn on_reopen_answer(&mut self, exchange: &mut Exchange, text: &str, is_error: bool) {
-        match (is_error, message::result(text)) {
-            (false, Some(result)) => {
-                let headers = negotiated(exchange.given.take(), result);
-                self.on_reopened(headers, result);
-                // The exchange has done its work: nothing that follows on it counts.
-                exchange.role = Role::Own(Bytes::new());
-            }
-            _ => {
-                log::warn!(target: "mcp_ferry.session", "the server refused a new session: {}", Quoted(text.as_bytes()));
-            }
+        if !matches!(self.session.phase(), Phase::Reopening { .. }) {
+            return;
         }
+        if let Some(result) = message::result(text).filter(|_| !is_error) {
+            let headers = negotiated(exchange.given.take(), result);
+            self.on_reopened(headers, result);
+            // The exchange has done its work: nothing that follows on it counts.
+            exchange.role = Role::Own(Bytes::new());
+            return;
+        }
+        let [words] = message::members(message::error(text), ["message"]);
+        let words = words.and_then(message::string).unwrap_or_default();
+        let words = format!("the server refused it: {}", Quoted(words.as_bytes()));
+        let failure = Failure::new(Kind::Session, words);
+        exchange.refusal = Some(Refusal { failure, body: Bytes::new() });
     }
 }
 
@@ -205,9 +222,12 @@ fn negotiated(given: Option<http::HeaderValue>, result: &RawValue) -> SessionHea
         Quoted(version.as_deref().unwrap_or("none").as_bytes()),
         if given.is_some() { "with a" } else { "without a" },
     );
+    // A version is a date; what is longer is none, and would fill every header block.
+    let version = version.filter(|version| version.len() <= 64);
     SessionHeaders { id: given, version: version.and_then(|version| version_header(&version)) }
 }
 
 fn drop_message(why: &str, bytes: &Bytes) {
-    log::warn!(target: "mcp_ferry.server", "dropped a message of the server's, {why}: {}", Quoted(bytes));
+    // Not what it says: results are the client's own affair.
+    log::warn!(target: "mcp_ferry.server", "dropped a message of {} bytes: {why}", bytes.len());
 }

@@ -20,6 +20,11 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
+    /// Whether nothing new may begin.
+    pub(crate) fn is_leaving(self) -> bool {
+        matches!(self, Self::Leaving(_) | Self::Over)
+    }
+
     /// Whether nobody reads what would be written.
     pub(crate) fn is_deaf(self) -> bool {
         matches!(self, Self::Leaving(ExitReason::ClientGone) | Self::Over)
@@ -43,6 +48,8 @@ impl Bridge {
         if matches!(self.ending, Ending::Leaving(_)) {
             return;
         }
+        // Said first: what fails below must not begin anything anew.
+        self.ending = Ending::Leaving(ExitReason::Shutdown);
         let failure = Failure::new(Kind::Shutdown, "the ferry was told to end");
         let unsent = [std::mem::take(&mut self.gate), std::mem::take(&mut self.waiting)];
         for mut outgoing in unsent.into_iter().flatten() {
@@ -67,6 +74,7 @@ impl Bridge {
         self.waiting.clear();
         self.lane.queue.clear();
         self.wants_session = false;
+        self.restoring.clear();
         let numbers: Vec<u64> = self.exchanges.keys().copied().collect();
         for number in numbers {
             if let Some(mut exchange) = self.remove(number) {

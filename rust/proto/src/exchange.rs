@@ -18,6 +18,7 @@ const MOST_SET_ASIDE: usize = 32 * 1024 * 1024;
 
 /// One request and its answer, over all attempts.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four answers to four questions")]
 pub struct Exchange {
     /// What it is for.
     pub role: Role,
@@ -35,6 +36,8 @@ pub struct Exchange {
     pub on_wire: bool,
     /// Whether the last byte of its request has left.
     pub sent: bool,
+    /// Whether nothing is wanted of it any more: its answers came, or were cancelled.
+    pub settled: bool,
     /// Whether it takes one of the places of `concurrency`.
     pub slot: bool,
     /// The token it was sent with, by its generation.
@@ -46,6 +49,8 @@ pub struct Exchange {
     pub tries: Tries,
     /// When it was first sent.
     pub since: Instant,
+    /// When the server was first out of reach, in a row.
+    pub away_since: Option<Instant>,
     /// When its stage has lasted too long.
     pub deadline: Option<Instant>,
     /// How many of the server's own requests on its stream the client has yet to answer.
@@ -124,6 +129,8 @@ pub enum Wait {
     Endpoint,
     /// A fresh list of the server's tools.
     Tools,
+    /// A session: it was lost while the exchange waited to be sent again.
+    Session,
 }
 
 /// A body that is collected.
@@ -162,6 +169,8 @@ pub struct Tries {
     pub redirects: u32,
     /// Its stream was cut and brought nothing new since.
     pub resumes: u32,
+    /// A GET that should have gone on with it found nobody, in a row.
+    pub unmet: u32,
 }
 
 impl Exchange {
@@ -171,6 +180,7 @@ impl Exchange {
         match &self.stage {
             Stage::Whole(whole) => whole.len(),
             Stage::Events(decoder) | Stage::Linger(Some(decoder)) => decoder.held(),
+            Stage::Lines(framer) => framer.held(),
             _ => 0,
         }
     }

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use crate::bridge::Bridge;
 use crate::exchange::{Exchange, Role, Stage, Wait};
 use crate::headers;
+use crate::message::{self, Message, Shape};
 use crate::outgoing::What;
 use crate::reply::{Failure, Kind, Quoted};
 use crate::retry::{Verdict, judge_status};
@@ -23,6 +24,9 @@ impl Bridge {
         headers: &HeaderMap,
         body: &Bytes,
     ) {
+        if exchange.settled {
+            return self.release(number, &mut exchange);
+        }
         let is_credential = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         if is_credential && self.renews(number, &mut exchange) {
             let at_once = matches!(exchange.stage, Stage::Waiting(_));
@@ -33,7 +37,7 @@ impl Bridge {
             return;
         }
         if matches!(exchange.role, Role::Listener) {
-            return self.on_listener_refused(number, exchange, status, headers);
+            return self.on_listener_refused(number, exchange, status, headers, body);
         }
         if exchange.resume.last_id.is_some() && exchange.owes() {
             return self.on_resume_refused(number, exchange, status);
@@ -43,13 +47,13 @@ impl Bridge {
         }
         let verdict = judge_status(status);
         if refreshes(&mut exchange, status, body, |exchange| {
-            refused(status, headers, body, exchange, verdict)
+            refused(status, headers, body, exchange)
         }) {
             self.put(number, exchange);
             return self.refresh_tools(number);
         }
         if self.probes(&mut exchange, status, body, |exchange| {
-            refused(status, headers, body, exchange, verdict)
+            refused(status, headers, body, exchange)
         }) {
             self.put(number, exchange);
             return self.start(number);
@@ -64,7 +68,8 @@ impl Bridge {
             }
             None => {}
         }
-        let failure = refused(status, headers, body, &exchange, verdict);
+        let mut failure = refused(status, headers, body, &exchange);
+        self.mask(&mut failure);
         self.fail(number, exchange, failure);
     }
 
@@ -86,12 +91,22 @@ impl Bridge {
         self.fail(number, exchange, failure);
     }
 
+    /// Servers repeat the session id that they do not know; it goes no further.
+    fn mask(&self, failure: &mut Failure) {
+        if let Some(id) = self.session.headers().id
+            && let Ok(id) = id.to_str()
+        {
+            failure.message = failure.message.replace(id, "(session id)");
+        }
+    }
+
     /// A request that was answered by 202, and whose reply did not come by another way.
     pub(crate) fn fail_accepted(&mut self, number: u64, mut exchange: Exchange) {
         self.abort(number, &mut exchange);
         let message =
             "the server accepted the request and sent no reply; it may have been processed";
         let failure = Failure { maybe_processed: true, ..Failure::new(Kind::NoReply, message) };
+        self.tell_cancelled(&exchange);
         self.fail(number, exchange, failure);
     }
 
@@ -107,6 +122,8 @@ impl Bridge {
     /// Ends an exchange for good: every request that it still owes an answer gets this error.
     pub(crate) fn fail(&mut self, number: u64, mut exchange: Exchange, mut failure: Failure) {
         failure.attempts = exchange.attempt + exchange.tries.session;
+        failure.maybe_processed |=
+            exchange.tries.harmless > 0 || (exchange.resume.last_id.is_some() && exchange.owes());
         match &mut exchange.role {
             Role::Client(outgoing) => {
                 let what = outgoing.what.clone();
@@ -129,8 +146,10 @@ impl Bridge {
             Role::Reopen(_) => self.on_reopen_failed(&failure),
             Role::Announce(_) => {
                 log::warn!(target: "mcp_ferry.session", "the new session was not announced: {}", failure.message);
-                self.on_announced();
-                self.restore();
+                if !self.ending.is_leaving() {
+                    self.on_announced();
+                    self.restore();
+                }
             }
             Role::Own(_) => {
                 log::warn!(target: "mcp_ferry.session", "the new session lacks something of the old: {}", failure.message);
@@ -159,6 +178,10 @@ impl Bridge {
         if matches!(exchange.stage, Stage::Linger(_)) || matches!(exchange.role, Role::Farewell) {
             return self.release(number, &mut exchange);
         }
+        if let Some(refusal) = exchange.refusal.take() {
+            self.deliver_error(&mut exchange, &refusal.body);
+            return self.fail(number, exchange, refusal.failure);
+        }
         let seconds = self.config.response_timeout.as_secs_f64();
         let failure = Failure {
             maybe_processed: exchange.sent,
@@ -176,12 +199,19 @@ impl Bridge {
 
 /// Whether the server says that it does not know the session: by 404 (2025-03-26 and later, "Session
 /// Management" 3), or by a 400 that speaks of it, as several SDKs do.
-fn is_session_loss(exchange: &Exchange, status: StatusCode, body: &[u8]) -> bool {
+pub(crate) fn is_session_loss(exchange: &Exchange, status: StatusCode, body: &[u8]) -> bool {
     if exchange.session.is_none() {
         return false;
     }
     if status != StatusCode::BAD_REQUEST {
         return status == StatusCode::NOT_FOUND;
+    }
+    // An error under the request's own id is its answer, whatever it speaks of.
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    if let Ok(Message { shape: Shape::Response(Some(id)), .. }) = message::peek(text)
+        && exchange.outgoing().is_some_and(|outgoing| outgoing.owed.has(id))
+    {
+        return false;
     }
     let start = body.get(..body.len().min(4096)).unwrap_or(body);
     let text = String::from_utf8_lossy(start).to_ascii_lowercase();
@@ -212,14 +242,19 @@ pub(crate) fn wrong_reply(body: &[u8], status: StatusCode) -> Failure {
     }
 }
 
+/// Whether a server that answers so may have processed the request: it gave up in the middle, or
+/// somebody on the way gave up on it.
+fn may_have_run(status: StatusCode, headers: &HeaderMap) -> bool {
+    let come_again = headers::retry_after(headers).is_some();
+    match status {
+        StatusCode::REQUEST_TIMEOUT => true,
+        StatusCode::SERVICE_UNAVAILABLE => !come_again,
+        _ => status.is_server_error(),
+    }
+}
+
 /// The error for a status that is no success.
-fn refused(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-    exchange: &Exchange,
-    verdict: Verdict,
-) -> Failure {
+fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8], exchange: &Exchange) -> Failure {
     let said =
         if body.trim_ascii().is_empty() { String::new() } else { format!(": {}", Quoted(body)) };
     let (kind, message) = match status {
@@ -242,7 +277,7 @@ fn refused(
     };
     Failure {
         http_status: Some(status.as_u16()),
-        maybe_processed: verdict == Verdict::Unknown || status == StatusCode::INTERNAL_SERVER_ERROR,
+        maybe_processed: may_have_run(status, headers),
         ..Failure::new(kind, message)
     }
 }

@@ -72,6 +72,12 @@ impl Framer {
         }
     }
 
+    /// How many bytes of an unfinished line are held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The last line, if the input ended without a line end.
     pub fn finish(&mut self) -> Option<Frame> {
         let end = self.buffer.len();

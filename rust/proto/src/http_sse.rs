@@ -77,8 +77,7 @@ impl Bridge {
 
     /// The stream says where messages go.
     pub(crate) fn on_endpoint(&mut self, exchange: &mut Exchange, data: &Bytes) {
-        let target =
-            std::str::from_utf8(data).ok().and_then(|text| self.config.url.join(text).ok());
+        let target = std::str::from_utf8(data).ok().and_then(|text| exchange.url.join(text).ok());
         match target {
             Some(endpoint) if endpoint.origin() == self.config.url.origin() => {
                 log::info!(target: "mcp_ferry.session", "the server speaks the HTTP+SSE transport of 2024-11-05");
@@ -128,8 +127,10 @@ impl Bridge {
         }
         if matches!(self.session.phase(), Phase::Live(_) | Phase::Announcing(_)) {
             log::warn!(target: "mcp_ferry.session", "the server's stream broke; asking for a new session");
-            self.session.step(Step::Forgotten(self.now));
+            let again = self.again();
+            self.session.step(Step::Forgotten(again));
             self.forget_cookies();
+            self.forget_asked();
             self.wants_session = true;
         }
         let elsewhere = |exchange: &Exchange| matches!(exchange.stage, Stage::Elsewhere);
@@ -155,9 +156,10 @@ impl Bridge {
 
     /// A message whose reply can no longer come.
     pub(crate) fn lose_with_stream(&mut self, number: u64, mut exchange: Exchange) {
-        let again = exchange.outgoing().is_some_and(|outgoing| {
-            outgoing.harmless && !outgoing.reopened && outgoing.what != What::Initialize
-        });
+        let again = !self.ending.is_leaving()
+            && exchange.outgoing().is_some_and(|outgoing| {
+                outgoing.harmless && !outgoing.reopened && outgoing.what != What::Initialize
+            });
         if !again {
             let detail = "the server's stream broke".to_owned();
             let failure = self.failure_of(
@@ -166,6 +168,7 @@ impl Bridge {
             );
             return self.fail(number, exchange, failure);
         }
+        self.abort(number, &mut exchange);
         self.release(number, &mut exchange);
         if let Role::Client(mut outgoing) = exchange.role {
             outgoing.reopened = true;

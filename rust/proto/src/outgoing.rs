@@ -8,6 +8,7 @@ use crate::retry::is_harmless;
 
 /// One body to POST, and what the rules have to know of it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four answers to four questions")]
 pub struct Outgoing {
     /// The message as the client wrote it.
     pub body: Bytes,
@@ -23,6 +24,11 @@ pub struct Outgoing {
     pub modern: Option<Modern>,
     /// What of it outlasts it: a new session would have to be told.
     pub lasting: Option<Lasting>,
+    /// Whether it answers what the server asked.
+    pub is_response: bool,
+    /// Whether a batch goes member by member, whatever the revision: some of it was cancelled, or it
+    /// mixes responses with requests (2025-03-26, basic/transports: one or the other).
+    pub in_parts: bool,
     /// The client cancelled it under this id, raw.
     pub cancelled: Option<Bytes>,
     /// The server did not know its session once: a second time is final.
@@ -36,7 +42,7 @@ pub struct Outgoing {
 pub enum What {
     /// A request that runs beside others.
     Request,
-    /// An array of messages, at least one of them a request.
+    /// An array of messages.
     Batch,
     /// A notification or response: sent in the order written, and owed nothing.
     Note,
@@ -116,18 +122,21 @@ impl Outgoing {
             _ => None,
         };
         let harmless = is_harmless(method);
-        Self { harmless, progress_token, modern, lasting, ..Self::plain(body, what, owed) }
+        let is_response = matches!(message.shape, Shape::Response(_));
+        Self {
+            harmless,
+            progress_token,
+            modern,
+            lasting,
+            is_response,
+            ..Self::plain(body, what, owed)
+        }
     }
 
     /// An array that goes through as one POST, and the ids that are owed for it.
     #[must_use]
     pub fn batch(body: Bytes, ids: Vec<Id>) -> Self {
-        let (what, owed) = if ids.is_empty() {
-            (What::Note, Owed::Nothing)
-        } else {
-            (What::Batch, Owed::Many(ids))
-        };
-        Self::plain(body, what, owed)
+        Self::plain(body, What::Batch, Owed::Many(ids))
     }
 
     /// The ferry's own `notifications/cancelled` for a request of a legacy session that it gave up.
@@ -151,6 +160,8 @@ impl Outgoing {
             progress_token: None,
             modern: None,
             lasting: None,
+            is_response: false,
+            in_parts: false,
             cancelled: None,
             reopened: false,
             weight: None,
@@ -160,7 +171,11 @@ impl Outgoing {
     /// Whether it goes through the lane, which keeps the order written.
     #[must_use]
     pub fn is_note(&self) -> bool {
-        matches!(self.what, What::Note | What::Cancelled(_) | What::Initialized)
+        match self.what {
+            What::Note | What::Cancelled(_) | What::Initialized => true,
+            What::Batch => self.owed.is_empty(),
+            What::Request | What::Initialize | What::Listen => false,
+        }
     }
 }
 
@@ -194,6 +209,16 @@ impl Owed {
             Self::Nothing => false,
             Self::One(own) => own.means(id),
             Self::Many(ids) => ids.iter().any(|own| own.means(id)),
+        }
+    }
+
+    /// Whether an id with exactly these bytes is owed an answer.
+    #[must_use]
+    pub fn has_exactly(&self, id: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::One(own) => own.as_bytes() == id.as_bytes(),
+            Self::Many(ids) => ids.iter().any(|own| own.as_bytes() == id.as_bytes()),
         }
     }
 

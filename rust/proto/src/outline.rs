@@ -133,7 +133,10 @@ impl Outliner {
 
     fn end_value(&mut self) {
         let is_id = self.key == Key::Id && self.place == Place::Value;
-        let plausible = matches!(self.token.first(), Some(b'"' | b'-' | b'0'..=b'9'));
+        let plausible = matches!(
+            serde_json::from_slice(&self.token),
+            Ok(serde_json::Value::String(_) | serde_json::Value::Number(_))
+        );
         if is_id && plausible && self.token.len() <= LONGEST_ID {
             self.outline.id = Some(Bytes::copy_from_slice(&self.token));
         }
@@ -174,6 +177,7 @@ mod tests {
             (r#"[{"id":1,"method":"m"}]"#, None, false),
             ("", None, false),
             ("}}}{\"id\":1}", Some("1"), false),
+            ("{\"id\":1x\u{1b},\"method\":\"m\"}", None, true),
         ] {
             assert_eq!(outline(text), (id.map(str::to_owned), has_method), "{text}");
         }

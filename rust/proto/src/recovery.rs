@@ -1,6 +1,6 @@
 //! When something breaks: lost sessions, cut streams, servers that are away for a moment.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
 use crate::bridge::Bridge;
-use crate::exchange::{Exchange, Role, Stage};
+use crate::exchange::{Exchange, Role, Stage, Wait};
+use crate::failing::is_session_loss;
 use crate::headers::{self, SessionHeaders};
 use crate::message::{self, Id};
 use crate::outgoing::{Outgoing, What};
@@ -18,9 +19,12 @@ use crate::retry::{HARMLESS_TRIES, Verdict, judge_fault};
 use crate::seam::{Fault, FaultKind};
 use crate::session::{Phase, Step};
 
-/// How often in a row a stream is resumed without a new event. The official SDKs try twice; a
-/// restarting server needs a few seconds, which five tries with backoff cover.
+/// How often in a row a stream is gone on with in vain. The official SDKs try twice; a restarting
+/// server needs a few seconds, which five tries with backoff cover.
 const MOST_RESUMES: u32 = 5;
+
+/// A session that the ferry asked for and that is gone sooner than this did not last.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
 
 /// How long to wait before a second GET where the server says that the first is not gone yet and
 /// does not say for how long.
@@ -36,6 +40,7 @@ impl Bridge {
             self.forget_session();
             self.session.step(Step::ReopenSent);
             self.on_reopen_failed(&failure);
+            self.wants_session = false;
             return self.release(number, &mut exchange);
         }
         if exchange.session == Some(self.session.generation()) {
@@ -47,13 +52,31 @@ impl Bridge {
         match outgoing.what {
             // The ferry announces the new session itself.
             What::Initialized => {}
-            _ if outgoing.is_note() => self.lane.queue.push_front(outgoing),
+            // What it answers was asked in the session that is gone.
+            _ if outgoing.is_response => {
+                log::warn!(target: "mcp_ferry.session", "an answer came too late for its session");
+            }
+            _ if outgoing.is_note() => {
+                let refused = self.lane.queue.iter().take_while(|it| it.reopened).count();
+                self.lane.queue.insert(refused, outgoing);
+            }
             _ if outgoing.owed.is_empty() => {}
             _ => {
                 // Before those that were never sent, and in the order in which they were refused.
                 let refused = self.waiting.iter().take_while(|waiting| waiting.reopened).count();
                 self.waiting.insert(refused, outgoing);
             }
+        }
+    }
+
+    /// When a new session may be asked for: at once, unless the last one did not last.
+    pub(crate) fn again(&mut self) -> Instant {
+        if self.reopened_at.is_some_and(|at| self.now < at + SHORT_LIFE) {
+            self.quick_losses = self.quick_losses.saturating_add(1);
+            self.now + self.backoff.pause(self.quick_losses)
+        } else {
+            self.quick_losses = 0;
+            self.now
         }
     }
 
@@ -65,9 +88,34 @@ impl Bridge {
             return self.close_stream();
         }
         log::warn!(target: "mcp_ferry.session", "the server does not know the session any more; asking for a new one");
-        self.session.step(Step::Forgotten(self.now));
-        // Without a DELETE: there is nothing to end.
+        let again = self.again();
+        self.session.step(Step::Forgotten(again));
+        // Without a DELETE: there is nothing to end. The specification wants a new session now, not
+        // when the next request comes (2025-03-26 and later, "Session Management" 4).
         self.leave_session();
+        self.wants_session = true;
+    }
+
+    /// What the server asked in a session that is gone is not to be answered in another.
+    pub(crate) fn forget_asked(&mut self) {
+        let of_session = |number: &u64, exchanges: &BTreeMap<u64, Exchange>| {
+            exchanges.get(number).is_none_or(|exchange| !exchange.is_modern())
+        };
+        let exchanges = &self.exchanges;
+        self.stale_asks.clear();
+        self.stale_asks.extend(
+            self.asked
+                .iter()
+                .filter(|(_, number)| of_session(number, exchanges))
+                .map(|(id, _)| id.clone()),
+        );
+        self.asked.clear();
+        for exchange in self.exchanges.values_mut() {
+            exchange.asked = 0;
+        }
+        for queue in [&mut self.gate, &mut self.lane.queue] {
+            queue.retain(|outgoing| !outgoing.is_response || outgoing.modern.is_some());
+        }
     }
 
     /// Asks for a new session as soon as somebody waits for one and the backoff permits it.
@@ -77,6 +125,7 @@ impl Bridge {
         let wanted = self.wants_session
             || !self.gate.is_empty()
             || self.waiting.iter().any(legacy)
+            || self.exchanges.values().any(|it| matches!(it.stage, Stage::Parked(Wait::Session)))
             || self.lane.queue.iter().any(legacy);
         if !wanted {
             return;
@@ -95,6 +144,7 @@ impl Bridge {
     /// The server opened a new session.
     pub(crate) fn on_reopened(&mut self, headers: SessionHeaders, result: &RawValue) {
         self.session.step(Step::Reopened(headers));
+        self.reopened_at = Some(self.now);
         // The new server's lists may be others; it says itself which it would report.
         let [capabilities] = message::members(Some(result), ["capabilities"]);
         let names = ["tools", "prompts", "resources"];
@@ -120,18 +170,18 @@ impl Bridge {
 
     /// Gives a new session what the old one had.
     pub(crate) fn restore(&mut self) {
-        let requests: Vec<Bytes> = self.session.restoring().cloned().collect();
-        for request in requests {
-            let own = self.own_id();
-            self.send(Role::Own(with_id(&request, &own)));
-        }
+        let requests = self.session.restoring().enumerate().map(|(at, request)| {
+            let own = format!("\"mcp-ferry:{}.{at}\"", self.last_number);
+            with_id(request, &Id::new(Bytes::from(own)))
+        });
+        self.restoring = requests.collect();
     }
 
     /// No new session could be had: each request that waited for it gets its own error, and the
     /// next one asks again.
     pub(crate) fn on_reopen_failed(&mut self, failure: &Failure) {
         let Phase::Reopening { tries } = *self.session.phase() else { return };
-        let again = self.now + self.backoff.pause(tries.saturating_add(1));
+        let again = self.now + self.backoff.pause(tries.saturating_add(1).max(self.quick_losses));
         self.session.step(Step::ReopenFailed(again));
         let failure = Failure {
             kind: Kind::Session,
@@ -144,6 +194,7 @@ impl Bridge {
             ..failure.clone()
         };
         log::warn!(target: "mcp_ferry.session", "{}", failure.message);
+        self.fail_parked(Wait::Session, &failure);
         let legacy = |outgoing: &Outgoing| outgoing.modern.is_none();
         let mut lost: Vec<Outgoing> = self.gate.drain(..).collect();
         for queue in [&mut self.waiting, &mut self.lane.queue] {
@@ -164,9 +215,7 @@ impl Bridge {
         match exchange.role {
             Role::Listener => return self.on_listener_end(number, exchange),
             Role::Farewell => return self.release(number, &mut exchange),
-            Role::Client(ref outgoing) if outgoing.cancelled.is_some() && !exchange.owes() => {
-                return self.release(number, &mut exchange);
-            }
+            _ if exchange.settled => return self.release(number, &mut exchange),
             _ => {}
         }
         if self.resume(number, &mut exchange) {
@@ -208,8 +257,9 @@ impl Bridge {
             Verdict::Final => None,
             Verdict::Unsent => {
                 exchange.tries.unsent += 1;
+                let away_since = *exchange.away_since.get_or_insert(self.now);
                 let at = self.now + self.backoff.pause(exchange.tries.unsent);
-                (at <= exchange.since + patience.min(timeout)).then_some(at)
+                (at <= away_since + patience && at <= exchange.since + timeout).then_some(at)
             }
             Verdict::Refused => {
                 let at = self.now + headers::retry_after(headers)?;
@@ -237,10 +287,16 @@ impl Bridge {
     /// Whether the stream of a legacy request goes on by a GET: it ended before the reply, after an
     /// event with an id (2025-11-25, basic/transports, "Resumability and Redelivery").
     pub(crate) fn resume(&mut self, number: u64, exchange: &mut Exchange) -> bool {
-        let can = exchange.resume.last_id.is_some() && exchange.owes() && !exchange.is_modern();
-        if !can || exchange.tries.resumes >= MOST_RESUMES {
+        let is_initialize =
+            exchange.outgoing().is_some_and(|outgoing| outgoing.what == What::Initialize);
+        let can = exchange.resume.last_id.is_some()
+            && exchange.owes()
+            && !exchange.is_modern()
+            && !is_initialize;
+        if !can || exchange.tries.unmet >= MOST_RESUMES {
             return false;
         }
+        exchange.tries.unmet += 1;
         exchange.tries.resumes += 1;
         let pause = self.backoff.pause_as_asked(exchange.tries.resumes, exchange.resume.retry);
         log::debug!(target: "mcp_ferry.exchange", "stream {number} was cut; going on after its last event");
@@ -284,25 +340,25 @@ impl Bridge {
         mut exchange: Exchange,
         status: StatusCode,
         headers: &HeaderMap,
+        body: &[u8],
     ) {
+        let is_lost = is_session_loss(&exchange, status, body)
+            && exchange.session == Some(self.session.generation());
         let was_open = exchange.resume.last_id.is_some() || exchange.tries.resumes > 0;
         match status {
             StatusCode::CONFLICT => {
-                let pause = headers::retry_after(headers).unwrap_or(CONFLICT_PAUSE);
+                let pause = headers::retry_after(headers).unwrap_or_default().max(CONFLICT_PAUSE);
                 exchange.stage = Stage::Waiting(self.now + pause);
                 self.put(number, exchange);
             }
-            StatusCode::NOT_FOUND
-                if was_open && exchange.session == Some(self.session.generation()) =>
-            {
+            _ if was_open && is_lost => {
                 self.release(number, &mut exchange);
                 self.forget_session();
-                self.wants_session = true;
             }
             _ if status.is_server_error() || headers.contains_key(RETRY_AFTER) => {
                 exchange.tries.resumes = exchange.tries.resumes.saturating_add(1);
                 let pause = self.backoff.pause(exchange.tries.resumes);
-                let pause = headers::retry_after(headers).unwrap_or(pause);
+                let pause = headers::retry_after(headers).unwrap_or_default().max(pause);
                 exchange.stage = Stage::Waiting(self.now + pause);
                 self.put(number, exchange);
             }
@@ -324,8 +380,18 @@ impl Bridge {
         if exchange.is_modern() || !exchange.sent || outgoing.what == What::Initialize {
             return;
         }
+        // In a session that is gone there is nothing to cancel.
+        let gone = exchange.session.is_some_and(|of| {
+            let live = matches!(self.session.phase(), Phase::Live(_) | Phase::Announcing(_));
+            of != self.session.generation() || !live
+        });
+        if gone {
+            return;
+        }
         for id in outgoing.owed.clone().take_all() {
-            self.lane.queue.push_back(Outgoing::cancellation(&id, "timeout"));
+            self.lane
+                .queue
+                .push_back(Outgoing::cancellation(&id, "the client's bridge gave up waiting"));
         }
     }
 

@@ -166,10 +166,16 @@ impl fmt::Display for Quoted<'_> {
             String::from_utf8_lossy(self.0.get(..self.0.len().min(LONGEST)).unwrap_or_default());
         for word in text.split_whitespace().enumerate() {
             let gap = if word.0 == 0 { "" } else { " " };
-            write!(out, "{gap}{}", word.1.replace(|c: char| c.is_control(), "\u{fffd}"))?;
+            write!(out, "{gap}{}", word.1.replace(is_unfit, "\u{fffd}"))?;
         }
         if self.0.len() > LONGEST { out.write_str("\u{2026}") } else { Ok(()) }
     }
+}
+
+/// Whether a character commands a terminal, or turns the direction of what follows.
+fn is_unfit(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

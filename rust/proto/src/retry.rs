@@ -13,6 +13,9 @@ use crate::seam::FaultKind;
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// The longest pause that a server may ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+
 /// How often a harmless request that may have run is sent again. Two more tries get past a load
 /// balancer that sends one of two to a host that is just going down.
 pub const HARMLESS_TRIES: u32 = 2;
@@ -98,11 +101,8 @@ impl Backoff {
     /// asks for none must not make us spin.
     pub fn pause_as_asked(&mut self, tries: u32, asked: Option<u64>) -> Duration {
         match asked {
-            Some(millis) => Duration::from_millis(millis).clamp(
-                if tries > 1 { self.pause(tries) } else { Duration::ZERO },
-                Duration::from_secs(3600),
-            ),
-            None => self.pause(tries),
+            Some(millis) if millis >= 100 => Duration::from_millis(millis).min(LONGEST_ASKED),
+            _ => self.pause(tries),
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_server_that_asks_for_no_pause_does_not_make_us_spin() {
         let mut backoff = Backoff::new(7);
-        assert_eq!(backoff.pause_as_asked(1, Some(0)), Duration::ZERO);
+        assert!(backoff.pause_as_asked(1, Some(0)) >= FIRST / 2);
         assert!(backoff.pause_as_asked(4, Some(0)) >= 4 * FIRST);
         assert_eq!(backoff.pause_as_asked(1, Some(3000)), Duration::from_secs(3));
         assert!(backoff.pause_as_asked(1, Some(u64::MAX)) <= Duration::from_secs(3600));

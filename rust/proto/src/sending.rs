@@ -10,7 +10,7 @@ use crate::bridge::Bridge;
 use crate::exchange::{Exchange, Resume, Role, Stage, Tries, Wait};
 use crate::headers::{self, SessionHeaders};
 use crate::outgoing::{Outgoing, What};
-use crate::seam::{Action, ExchangeId, Request};
+use crate::seam::{Action, ExchangeId, Fault, FaultKind, Request};
 use crate::session::Step;
 
 /// How long a notification or response may keep those behind it waiting for its acknowledgement.
@@ -20,6 +20,13 @@ const LANE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the ferry waits for the answer to its DELETE: hosts lose patience after two seconds and
 /// kill, and the rest of the way out needs its time too.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the first event of an HTTP+SSE stream may take. Servers send it at once; one that does
+/// not is probably none, and its refusal of `initialize` is what the client has to hear.
+const ENDPOINT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many requests that restore a session are in flight at once.
+const MOST_RESTORING: usize = 4;
 
 /// Notifications and responses, which reach the server in the order written: the next goes when
 /// the server has acknowledged the one before.
@@ -47,6 +54,9 @@ impl Lane {
 impl Bridge {
     /// Sends what waited for the session, as far as the gate stays open.
     pub(crate) fn open_gate(&mut self) {
+        if self.session.gate_is_open() {
+            self.unpark(Wait::Session);
+        }
         while self.session.gate_is_open()
             && let Some(outgoing) = self.gate.pop_front()
         {
@@ -59,13 +69,21 @@ impl Bridge {
         match outgoing.what {
             What::Initialize => self.send_initialize(outgoing),
             What::Initialized if outgoing.modern.is_none() => self.send_initialized(outgoing),
-            What::Batch if !self.session.has_batches() => self.dispatch_members(&outgoing),
+            What::Batch if outgoing.in_parts || !self.session.has_batches() => {
+                self.dispatch_members(&outgoing);
+            }
             // Its stream stays open for as long as the client wants: it takes nobody's place.
             What::Listen => {
                 self.send(Role::Client(outgoing));
             }
-            _ if outgoing.is_note() => self.lane.queue.push_back(outgoing),
-            _ => self.waiting.push_back(outgoing),
+            _ => {
+                if outgoing.what == What::Batch {
+                    self.note_members(&outgoing);
+                }
+                let is_note = outgoing.is_note();
+                let queue = if is_note { &mut self.lane.queue } else { &mut self.waiting };
+                queue.push_back(outgoing);
+            }
         }
     }
 
@@ -152,9 +170,11 @@ impl Bridge {
             refusal: None,
             on_wire: false,
             sent: false,
+            settled: false,
             slot: false,
             tries: Tries { session: u32::from(reopened), ..Tries::default() },
             since: self.now,
+            away_since: None,
             deadline: None,
             asked: 0,
             resume: Resume::default(),
@@ -166,11 +186,15 @@ impl Bridge {
 
     /// Sends the request of an exchange, for the first time or again.
     pub(crate) fn start(&mut self, number: u64) {
+        if self.ends_with_its_session(number) {
+            return;
+        }
         let waits = self.waits_for(number);
         let session = self.session.headers();
         let token = self.token_generation();
         let timeout = self.now + self.config.response_timeout;
         let farewell = self.now + FAREWELL_PATIENCE;
+        let endpoint = self.now + ENDPOINT_PATIENCE.min(self.config.response_timeout);
         let (now, quiet_until) = (self.now, self.quiet_until);
         let generation = self.session.generation();
         let lives_in_stream = self.is_http_sse();
@@ -238,13 +262,15 @@ impl Bridge {
         exchange.attempt = exchange.attempt.wrapping_add(1);
         exchange.stage = Stage::Asked;
         exchange.on_wire = true;
-        exchange.sent = false;
+        // A GET that goes on with a stream: its POST has long left.
+        exchange.sent = exchange.resume.last_id.is_some() && exchange.owes();
         exchange.token = token;
         exchange.session =
             (in_session && (session.id.is_some() || lives_in_stream)).then_some(generation);
         exchange.deadline = match &exchange.role {
             Role::Listener => None,
             Role::Farewell => Some(farewell),
+            Role::Stream => Some(endpoint),
             Role::Client(outgoing) if outgoing.what == What::Listen => None,
             // A stream that goes on is as silent as it was.
             Role::Client(_) if exchange.resume.last_id.is_some() => exchange.deadline,
@@ -259,23 +285,61 @@ impl Bridge {
         self.act(Action::Open(id, Request { method, url, headers, body }));
     }
 
+    /// A stream goes on in its own session or not at all. Whether the exchange ended because of that.
+    fn ends_with_its_session(&mut self, number: u64) -> bool {
+        let generation = self.session.generation();
+        let is_gone = |exchange: &Exchange| {
+            let resumes = exchange.resume.last_id.is_some() && exchange.owes();
+            resumes && exchange.session.is_some_and(|of| of != generation)
+        };
+        if !self.exchanges.get(&number).is_some_and(is_gone) {
+            return false;
+        }
+        if let Some(mut exchange) = self.remove(number) {
+            exchange.resume = Resume::default();
+            let detail = "the stream was cut, and its session is gone".to_owned();
+            self.on_fault(number, exchange, &Fault { kind: FaultKind::Cut, detail });
+        }
+        true
+    }
+
     /// What an exchange has to wait for before it can be sent; and where it goes, if nothing.
     fn waits_for(&mut self, number: u64) -> Option<Wait> {
         let exchange = self.exchanges.get(&number)?;
         let is_farewell = matches!(exchange.role, Role::Farewell);
+        let gated = exchange.outgoing().is_some_and(|it| {
+            it.modern.is_none() && !matches!(it.what, What::Initialize | What::Initialized)
+        });
         let by_endpoint = self.is_http_sse()
             && !exchange.is_modern()
             && !matches!(exchange.role, Role::Stream | Role::Farewell);
         if !is_farewell && self.must_wait_for_token() {
             return Some(Wait::Token);
         }
+        if gated && !self.session.gate_is_open() {
+            return Some(Wait::Session);
+        }
         if by_endpoint {
             let Some(url) = self.message_url() else { return Some(Wait::Endpoint) };
-            if let Some(exchange) = self.exchanges.get_mut(&number) {
+            if let Some(exchange) = self.exchanges.get_mut(&number)
+                && exchange.tries.redirects == 0
+            {
                 exchange.url = url;
             }
         }
         None
+    }
+
+    /// Sends what restores a session, a few requests at a time.
+    pub(crate) fn restore_on(&mut self) {
+        while !self.restoring.is_empty() && self.session.gate_is_open() {
+            let own = |exchange: &&Exchange| matches!(exchange.role, Role::Own(_));
+            if self.exchanges.values().filter(own).count() >= MOST_RESTORING {
+                return;
+            }
+            let Some(request) = self.restoring.pop_front() else { return };
+            self.send(Role::Own(request));
+        }
     }
 
     /// Opens the session's listener, unless there is one, or the server is known to have none.
@@ -288,6 +352,8 @@ impl Bridge {
     /// Ends the live session, if there is one: closes its listener and tells the server, whose
     /// answer nobody waits for.
     pub(crate) fn leave_session(&mut self) {
+        self.restoring.clear();
+        self.forget_asked();
         if let Some(number) = self.listener.take()
             && let Some(mut listener) = self.remove(number)
         {

@@ -4,6 +4,7 @@
 //! can make the decoder hold no more than one event of the permitted size.
 
 use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderValue;
 use memchr::memchr2;
 
 /// An event id longer than this is not kept, and the stream then resumes from the one before:
@@ -205,7 +206,8 @@ impl Decoder {
                 }
             }
             // An id is copied, so that it does not keep the whole piece of the stream alive.
-            b"id" if !value.contains(&0) && value.len() <= LONGEST_ID => {
+            // Nor one that no header can bear.
+            b"id" if value.len() <= LONGEST_ID && HeaderValue::from_bytes(&value).is_ok() => {
                 self.next_id = Some(Bytes::copy_from_slice(&value));
             }
             b"retry" => {

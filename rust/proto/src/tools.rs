@@ -1,8 +1,11 @@
 //! What the bridge knows of the server's tools: learned as their lists pass, and asked for afresh
 //! when the server finds a call's headers wrong.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::StatusCode;
+use serde_json::value::RawValue;
 
 use crate::bridge::Bridge;
 use crate::exchange::{Exchange, Refusal, Role, Stage, Wait};
@@ -44,9 +47,7 @@ impl Bridge {
         };
         let body = call.map(|call| call.body.clone()).unwrap_or_default();
         let text = std::str::from_utf8(&body).unwrap_or_default();
-        let meta = message::peek(text)
-            .ok()
-            .and_then(|call| call.params.meta.map(|meta| meta.get().to_owned()));
+        let meta = message::peek(text).ok().and_then(|call| own_meta(call.params.meta?));
         let first = Page {
             version,
             meta: meta.unwrap_or_else(|| "{}".to_owned()),
@@ -126,6 +127,14 @@ pub(crate) fn refreshes(
     exchange.refusal = Some(Refusal { failure: failure(exchange), body: body.clone() });
     exchange.stage = Stage::Parked(Wait::Tools);
     true
+}
+
+/// `_meta` for a request of the ferry's own: that of the call, except that its progress is not the
+/// call's.
+fn own_meta(meta: &RawValue) -> Option<String> {
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(meta.get()).ok()?;
+    members.remove("progressToken");
+    serde_json::to_string(&members).ok()
 }
 
 /// One page of the list of tools.

@@ -14,6 +14,7 @@ mod rig;
 mod credentials;
 mod ending;
 mod http_sse;
+mod lessons;
 mod modern;
 mod opening;
 mod recovery;

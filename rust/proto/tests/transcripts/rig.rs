@@ -161,6 +161,30 @@ impl Rig {
         }
     }
 
+    /// Whether the client may be read.
+    pub(crate) fn reads_client(&self) -> bool {
+        self.bridge.reads_client()
+    }
+
+    /// Whether an exchange may be read.
+    pub(crate) fn reads_server(&self, number: u64) -> bool {
+        self.bridge.reads_server(self.id(number))
+    }
+
+    /// How much time has passed, in milliseconds.
+    pub(crate) fn now_ms(&self) -> u128 {
+        (self.now - self.start).as_millis()
+    }
+
+    /// A line that is over the limit.
+    pub(crate) fn too_long(&mut self, line: &[u8]) {
+        let mut framer = ferry_proto::Framer::new(20);
+        framer.buffer().extend_from_slice(line);
+        while let Some(frame) = framer.next_frame() {
+            self.input("client: (too long)", Input::ClientFrame(frame));
+        }
+    }
+
     fn open(&mut self, id: ExchangeId, request: &Request) -> String {
         self.attempts.retain(|known| known.number != id.number);
         self.attempts.push(id);
