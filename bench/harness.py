@@ -69,11 +69,14 @@ class Harness:
 
     def run(self, tell: Callable[[str, dict[str, Any] | None], None]) -> None:
         """Run all; `tell` hears what begins and what came of it."""
-        for number in range(self.rounds):
-            with servers() as urls:
-                for task in self.tasks:
-                    if number < task.rounds:
-                        self.run_task(task, number, urls, tell)
+        # Fleets last: they fill the machine, and its load average forgets slowly.
+        for crowds in (False, True):
+            tasks = [task for task in self.tasks if task.is_crowd == crowds]
+            for number in range(min(self.rounds, max((task.rounds for task in tasks), default=0))):
+                with servers() as urls:
+                    for task in tasks:
+                        if number < task.rounds:
+                            self.run_task(task, number, urls, tell)
 
     def run_task(
         self,

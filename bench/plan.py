@@ -24,6 +24,11 @@ class Task:
     """The bridges that it is for; all, if it is empty."""
 
     @property
+    def is_crowd(self) -> bool:
+        """Whether it starts many bridges at once."""
+        return self.scenario == "fleet"
+
+    @property
     def arguments(self) -> list[str]:
         """The load generator's command line before `--`."""
         return [self.scenario, *(word for name, value in self.options for word in (f"--{name}", str(value)))]
@@ -73,7 +78,7 @@ FULL = (
         Task(f"system-calls-{at_once}", "system-calls", (("outstanding", at_once), ("seconds", 2)), rounds=1)
         for at_once in (1, 16)
     ),
-    Task("fleet-10", "fleet", (("fleet", 10),), rounds=3),
+    Task("fleet-10", "fleet", (("fleet", 10),), rounds=2),
     Task("fleet-50", "fleet", (("fleet", 50), ("patience", 120)), rounds=2),
     Task("fleet-200", "fleet", (("fleet", 200), ("patience", 300)), rounds=1),
     Task(

@@ -110,6 +110,8 @@ def watch(harness: Harness, console: Console) -> None:
         def heard(text: str, report: dict[str, Any] | None) -> None:
             if report is None:
                 progress.update(bar, description=text)
+                if not console.is_terminal:  # no bar is drawn there
+                    console.print(text)
             else:
                 progress.advance(bar)
                 if "problem" in report:
