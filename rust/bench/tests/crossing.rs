@@ -1,5 +1,7 @@
 //! Every scenario, through the floor to the server that tells the time. Nothing is asserted about time.
 
+#![allow(clippy::expect_used)] // a helper of tests may fail as a test does
+
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,6 +10,8 @@ use std::time::Duration;
 use ferry_bench::Failure;
 use ferry_bench::report::Report;
 use ferry_bench::scenario::{self, Order};
+
+type Scenario = fn(&Order) -> Result<Report, Failure>;
 
 struct Timekeeper {
     process: Child,
@@ -50,7 +54,7 @@ impl Drop for Timekeeper {
 #[test]
 fn every_call_of_every_scenario_is_answered_once() {
     let timekeeper = Timekeeper::start();
-    let scenarios: [fn(&Order) -> Result<Report, Failure>; 8] = [
+    let scenarios: [Scenario; 8] = [
         scenario::start,
         scenario::echo,
         scenario::large,
