@@ -101,12 +101,8 @@ def test_a_server_that_stays_away_is_an_error_and_the_next_call_finds_it_again(s
         assert ferry.end() == 0
 
 
-def test_a_restart_in_the_middle_of_50_calls(server: Mortal, request: pytest.FixtureRequest) -> None:
+def test_a_restart_in_the_middle_of_50_calls(server: Mortal) -> None:
     """The first 50 calls run when the server dies; 50 more wait for their turn and have not started."""
-    if server.is_streaming:
-        reason = "the streams of a lost session are resumed in the new one, which takes them for listeners"
-        # Which of the two comes first, the new session or the GET, is a race: see the test on a lost session.
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
     waiting = range(200, 250)
     # The timeout is no way out: what is lost is lost as soon as the server is back.
     with Ferry(server.url, "--concurrency", str(len(CALLS)), "--timeout", str(FOREVER)) as ferry:
@@ -210,7 +206,6 @@ def test_a_stream_that_may_not_go_on_is_reported_honestly(status: int) -> None:
     assert calls == [2]
 
 
-@pytest.mark.xfail(reason="a stream goes on in whatever session there is by then", strict=True)
 def test_a_stream_does_not_go_on_in_a_session_that_does_not_know_it() -> None:
     """Another call finds the session lost while the cut stream waits for its turn to go on."""
     sessions: list[str] = []
@@ -249,7 +244,6 @@ def test_a_stream_does_not_go_on_in_a_session_that_does_not_know_it() -> None:
     assert set(resumed) <= {"session-0"}
 
 
-@pytest.mark.xfail(reason="only the last attempt is asked whether it may have been processed", strict=True)
 def test_a_stream_whose_server_is_gone_is_reported_honestly() -> None:
     """The server dies after it began to answer; from then on nobody is there to go on."""
     gone = threading.Event()
