@@ -857,3 +857,81 @@ fn a_stream_without_content_is_none() {
     rig.head(2, 204, &[("content-type", "text/event-stream")]);
     yes(&rig, "has no event stream");
 }
+
+fn modern(id: u32, method: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{"name":"t","_meta":{{"progressToken":"p","io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}}}}"#
+    )
+}
+
+#[test]
+fn a_modern_server_may_not_ask() {
+    let mut rig = Rig::new();
+    rig.client(&modern(10, "tools/call"));
+    rig.events(1);
+    rig.chunk(1, &event(ASK));
+    no(&rig, "write");
+    rig.pass(s(61));
+    yes(&rig, r#"write {"jsonrpc":"2.0","id":10,"error""#);
+}
+
+#[test]
+fn initialize_cannot_be_cancelled() {
+    let mut rig = Rig::new();
+    rig.client(INITIALIZE);
+    rig.sent(1);
+    rig.client(&cancel(1));
+    rig.json(1, &[("mcp-session-id", "s1")], ANSWER);
+    yes(&rig, &format!("write {ANSWER}"));
+    no(&rig, "open #2");
+}
+
+#[test]
+fn a_list_of_the_ferrys_own_bears_no_progress_token() {
+    let mut rig = Rig::new();
+    rig.client(&modern(10, "tools/call"));
+    rig.transcript.clear();
+    rig.answer(1, 400, &[], r#"{"jsonrpc":"2.0","id":10,"error":{"code":-32020,"message":"m"}}"#);
+    yes(&rig, r#""method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/"#);
+    no(&rig, "progressToken");
+}
+
+#[test]
+fn an_array_that_mixes_responses_with_requests_goes_in_parts() {
+    let mut rig = Rig::new();
+    rig.client(INITIALIZE);
+    rig.json(1, &[], &ANSWER.replace("2025-11-25", "2025-03-26"));
+    rig.transcript.clear();
+    rig.client(&format!("[{},{}]", list(5), reply(7)));
+    yes(&rig, &format!("; {}\n", list(5)));
+    yes(&rig, &format!("; {}\n", reply(7)));
+}
+
+#[test]
+fn an_initialize_in_an_array_goes_alone() {
+    let mut rig = Rig::new();
+    rig.client(&format!("[{INITIALIZE},{}]", list(5)));
+    yes(&rig, &format!("open #1 POST /mcp {INITIALIZE}\n"));
+    rig.json(1, &[("mcp-session-id", "s1")], ANSWER);
+    yes(&rig, &format!("mcp-session-id: s1; {}\n", list(5)));
+}
+
+#[test]
+fn a_modern_404_with_an_error_is_the_answer() {
+    let mut rig = Rig::new();
+    rig.client(&modern(10, "x/y"));
+    let error = r#"{"jsonrpc":"2.0","id":10,"error":{"code":-32601,"message":"Method not found"}}"#;
+    rig.answer(1, 404, &[], error);
+    yes(&rig, &format!("write {error}"));
+    assert_eq!(count(&rig, "write"), 1, "{}", rig.transcript);
+    no(&rig, "open #2");
+}
+
+#[test]
+fn bytes_of_the_client_that_are_not_utf_8() {
+    let mut rig = Rig::in_session();
+    let line = bytes::Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"\xff\"}");
+    rig.input("client: (not UTF-8)", Input::ClientFrame(ferry_proto::Frame::Line(line)));
+    yes(&rig, r#""code":-32700"#);
+    no(&rig, "open #");
+}
