@@ -48,7 +48,7 @@ impl Bridge {
             self.lane.let_go(number);
         }
         self.keep_cookies(&exchange, &head.headers);
-        if matches!(exchange.role, Role::Farewell) && !is_redirect(head.status) {
+        if matches!(exchange.role, Role::Farewell(_)) && !is_redirect(head.status) {
             // Whatever it says ("405 Method Not Allowed" is permitted): the session is over.
             self.abort(number, &mut exchange);
             self.release(number, &mut exchange);

@@ -70,6 +70,11 @@ impl Bridge {
         if self.ending.is_leaving() {
             return self.turn_away(outgoing);
         }
+        if outgoing.is_response && outgoing.modern.is_some() {
+            // "The client MUST NOT send JSON-RPC responses" (2026-07-28, streamable-http).
+            log::warn!(target: "mcp_ferry.client", "dropped a response: a modern server asks nothing");
+            return;
+        }
         if !self.take_note(&mut outgoing) {
             return;
         }

@@ -111,7 +111,7 @@ impl Bridge {
     /// Keeps the cookies that the endpoint sets: load balancers tell by them which host has the
     /// session. Nothing else is ever asked, so they go back to their origin alone.
     pub(crate) fn keep_cookies(&mut self, exchange: &Exchange, headers: &HeaderMap) {
-        if !headers.contains_key(SET_COOKIE) || matches!(exchange.role, Role::Farewell) {
+        if !headers.contains_key(SET_COOKIE) || matches!(exchange.role, Role::Farewell(_)) {
             return;
         }
         for value in headers.get_all(SET_COOKIE) {

@@ -92,7 +92,7 @@ impl Bridge {
                 return;
             }
             Role::Refresh(..) => return self.on_fresh_tools(exchange, text, is_error),
-            Role::Own(_) | Role::Announce(_) | Role::Farewell => return,
+            Role::Own(_) | Role::Announce(_) | Role::Farewell(_) => return,
         };
         let mut own = id.and_then(|id| outgoing.owed.take(id));
         if own.is_none() {

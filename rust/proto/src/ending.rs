@@ -108,7 +108,7 @@ impl Bridge {
                     outgoing.what != What::Listen && !matches!(exchange.stage, Stage::Linger(_))
                 }
                 Role::Reopen(_) | Role::Announce(_) | Role::Refresh(..) => true,
-                Role::Own(_) | Role::Listener | Role::Stream | Role::Farewell => false,
+                Role::Own(_) | Role::Listener | Role::Stream | Role::Farewell(_) => false,
             })
     }
 }

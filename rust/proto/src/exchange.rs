@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
 use crate::frame::Framer;
+use crate::headers::SessionHeaders;
 use crate::outgoing::Outgoing;
 use crate::reply::Failure;
 use crate::sse::Decoder;
@@ -85,8 +86,8 @@ pub enum Role {
     Listener,
     /// The GET stream of the HTTP+SSE transport.
     Stream,
-    /// The DELETE that ends a session; the last one if the bridge is ending.
-    Farewell,
+    /// The DELETE that ends this session; the last one if the bridge is ending.
+    Farewell(SessionHeaders),
 }
 
 /// How far an exchange has come.
@@ -205,7 +206,10 @@ impl Exchange {
     /// Whether its message is a modern one.
     #[must_use]
     pub fn is_modern(&self) -> bool {
-        self.outgoing().is_some_and(|outgoing| outgoing.modern.is_some())
+        match &self.role {
+            Role::Client(outgoing) | Role::Refresh(outgoing, _) => outgoing.modern.is_some(),
+            _ => false,
+        }
     }
 
     /// Whether the server may have seen it.

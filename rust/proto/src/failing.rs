@@ -159,7 +159,7 @@ impl Bridge {
                 self.refreshing = false;
                 self.fail_parked(Wait::Tools, &failure);
             }
-            Role::Listener | Role::Farewell => {
+            Role::Listener | Role::Farewell(_) => {
                 log::debug!(target: "mcp_ferry.session", "{}", failure.message);
             }
         }
@@ -175,7 +175,8 @@ impl Bridge {
         if waited {
             return self.fail_accepted(number, exchange);
         }
-        if matches!(exchange.stage, Stage::Linger(_)) || matches!(exchange.role, Role::Farewell) {
+        if matches!(exchange.stage, Stage::Linger(_)) || matches!(exchange.role, Role::Farewell(_))
+        {
             return self.release(number, &mut exchange);
         }
         if let Some(refusal) = exchange.refusal.take() {

@@ -93,7 +93,21 @@ impl Bridge {
         // Without a DELETE: there is nothing to end. The specification wants a new session now, not
         // when the next request comes (2025-03-26 and later, "Session Management" 4).
         self.leave_session();
+        self.drop_own();
         self.wants_session = true;
+    }
+
+    /// What was to restore the session that is gone is told to the next one anew.
+    fn drop_own(&mut self) {
+        let own = |exchange: &Exchange| matches!(exchange.role, Role::Own(_));
+        let numbers: Vec<u64> =
+            self.exchanges.iter().filter(|(_, it)| own(it)).map(|(number, _)| *number).collect();
+        for number in numbers {
+            if let Some(mut exchange) = self.remove(number) {
+                self.abort(number, &mut exchange);
+                self.release(number, &mut exchange);
+            }
+        }
     }
 
     /// What the server asked in a session that is gone is not to be answered in another.
@@ -143,6 +157,14 @@ impl Bridge {
 
     /// The server opened a new session.
     pub(crate) fn on_reopened(&mut self, headers: SessionHeaders, result: &RawValue) {
+        let known = self.session.version.as_ref();
+        if known.is_some() && known != headers.version.as_ref() {
+            log::warn!(
+                target: "mcp_ferry.session",
+                "the new session has another protocol version than the client knows; \
+                 restart the client if it does not get on with it",
+            );
+        }
         self.session.step(Step::Reopened(headers));
         self.reopened_at = Some(self.now);
         // The new server's lists may be others; it says itself which it would report.
@@ -214,7 +236,7 @@ impl Bridge {
     pub(crate) fn on_fault(&mut self, number: u64, mut exchange: Exchange, fault: &Fault) {
         match exchange.role {
             Role::Listener => return self.on_listener_end(number, exchange),
-            Role::Farewell => return self.release(number, &mut exchange),
+            Role::Farewell(_) => return self.release(number, &mut exchange),
             _ if exchange.settled => return self.release(number, &mut exchange),
             _ => {}
         }

@@ -206,7 +206,7 @@ impl Bridge {
             return self.arm(deadline);
         }
         if let Some(until) = quiet_until.filter(|until| *until > now)
-            && !matches!(exchange.role, Role::Farewell)
+            && !matches!(exchange.role, Role::Farewell(_))
         {
             exchange.stage = Stage::Waiting(until);
             self.arm(until);
@@ -255,8 +255,8 @@ impl Bridge {
                 let fresh = SessionHeaders::default();
                 (Method::GET, headers::stream_get(own, &fresh, None), Bytes::new(), false)
             }
-            Role::Farewell => {
-                (Method::DELETE, headers::session_delete(own, &session), Bytes::new(), true)
+            Role::Farewell(ended) => {
+                (Method::DELETE, headers::session_delete(own, ended), Bytes::new(), true)
             }
         };
         exchange.attempt = exchange.attempt.wrapping_add(1);
@@ -269,7 +269,7 @@ impl Bridge {
             (in_session && (session.id.is_some() || lives_in_stream)).then_some(generation);
         exchange.deadline = match &exchange.role {
             Role::Listener => None,
-            Role::Farewell => Some(farewell),
+            Role::Farewell(_) => Some(farewell),
             Role::Stream => Some(endpoint),
             Role::Client(outgoing) if outgoing.what == What::Listen => None,
             // A stream that goes on is as silent as it was.
@@ -306,13 +306,13 @@ impl Bridge {
     /// What an exchange has to wait for before it can be sent; and where it goes, if nothing.
     fn waits_for(&mut self, number: u64) -> Option<Wait> {
         let exchange = self.exchanges.get(&number)?;
-        let is_farewell = matches!(exchange.role, Role::Farewell);
+        let is_farewell = matches!(exchange.role, Role::Farewell(_));
         let gated = exchange.outgoing().is_some_and(|it| {
             it.modern.is_none() && !matches!(it.what, What::Initialize | What::Initialized)
         });
         let by_endpoint = self.is_http_sse()
             && !exchange.is_modern()
-            && !matches!(exchange.role, Role::Stream | Role::Farewell);
+            && !matches!(exchange.role, Role::Stream | Role::Farewell(_));
         if !is_farewell && self.must_wait_for_token() {
             return Some(Wait::Token);
         }
@@ -361,8 +361,9 @@ impl Bridge {
             self.release(number, &mut listener);
         }
         self.listener_absent = false;
-        if self.session.headers().id.is_some() {
-            self.send(Role::Farewell);
+        let ended = self.session.headers();
+        if ended.id.is_some() {
+            self.send(Role::Farewell(ended));
         }
         self.forget_cookies();
     }

@@ -34,8 +34,8 @@ pub enum Phase {
     Live(SessionHeaders),
     /// `notifications/initialized` is out; the gate is closed until the server has taken it.
     Announcing(SessionHeaders),
-    /// The server forgot the session. The gate is closed; the next request asks for a new one, but
-    /// not before `again`.
+    /// The server forgot the session. The gate is closed; a new one is asked for, but not before
+    /// `again`.
     Lost {
         /// Not before.
         again: Instant,
@@ -103,6 +103,8 @@ pub struct Session {
     phase: Phase,
     /// Counts the sessions there have been: an answer of an older one says nothing of this one.
     generation: u32,
+    /// The version that the client knows, from the answer to its own `initialize`.
+    pub version: Option<HeaderValue>,
     /// The client's own `initialize`, sent again for a new session.
     pub initialize: Option<Bytes>,
     /// The client's own `notifications/initialized`, likewise.
@@ -118,6 +120,9 @@ impl Session {
     pub fn step(&mut self, step: Step) {
         if matches!(step, Step::InitializeAnswered(_) | Step::Reopened(_)) {
             self.generation = self.generation.wrapping_add(1);
+        }
+        if let Step::InitializeAnswered(headers) = &step {
+            self.version.clone_from(&headers.version);
         }
         self.phase = std::mem::take(&mut self.phase).after(step);
     }

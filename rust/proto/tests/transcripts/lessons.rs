@@ -935,3 +935,43 @@ fn bytes_of_the_client_that_are_not_utf_8() {
     yes(&rig, r#""code":-32700"#);
     no(&rig, "open #");
 }
+
+#[test]
+fn a_redirected_delete_ends_the_old_session_and_no_other() {
+    let mut rig = Rig::in_session();
+    rig.client(INITIALIZE);
+    rig.json(5, &[("mcp-session-id", "s2")], ANSWER);
+    rig.head(4, 307, &[("location", "/other")]);
+    yes(&rig, "DELETE /other mcp-protocol-version: 2025-11-25; mcp-session-id: s1");
+    no(&rig, "DELETE /other mcp-protocol-version: 2025-11-25; mcp-session-id: s2");
+}
+
+#[test]
+fn what_restores_a_session_ends_with_it() {
+    let mut rig = Rig::in_session();
+    rig.client(
+        r#"{"jsonrpc":"2.0","id":20,"method":"logging/setLevel","params":{"level":"debug"}}"#,
+    );
+    rig.json(4, &[], &reply(20));
+    rig.client(&call(10));
+    rig.answer(5, 404, &[], "");
+    rig.json(6, &[("mcp-session-id", "s2")], &reopened(6));
+    rig.head(7, 202, &[]);
+    rig.end(7);
+    rig.client(&call(11));
+    rig.fault(9, FaultKind::Connect);
+    rig.answer(11, 404, &[], "");
+    rig.transcript.clear();
+    rig.pass(s(1));
+    yes(&rig, "initialize");
+    no(&rig, "setLevel");
+}
+
+#[test]
+fn a_response_to_a_modern_server_is_not_sent() {
+    let mut rig = Rig::new();
+    rig.client(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#);
+    rig.transcript.clear();
+    rig.client(r#"{"jsonrpc":"2.0","id":"q","result":{}}"#);
+    no(&rig, "open");
+}
