@@ -90,7 +90,7 @@ FULL = (
     ),
 )
 
-SHORT = {"messages": 100_000, "seconds": 1, "patience": 30}
+SHORT = {"messages": 100_000, "seconds": 1}
 """What a quick run makes of longer options."""
 
 LEFT_OUT_WHEN_QUICK = {"echo-256-json", "echo-1-events", "echo-64-events", "slow-events", "fleet-200"}

@@ -50,11 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     if load > QUIET:
         console.print(f"[yellow]The load average is {load:.1f}: figures will be noisy, ratios less so.")
     path = RESULTS / ("reference.json" if wanted.record else "latest.json")
-    try:
-        watch(harness, console)
-    finally:
-        RESULTS.mkdir(exist_ok=True)
-        path.write_text(harness.results.document())
+    RESULTS.mkdir(exist_ok=True)
+    watch(harness, console, path)
     summary = write(path) if wanted.record else Summary(json.loads(path.read_text()))
     tell(summary)
     console.print(f"All results: {path}")
@@ -101,8 +98,11 @@ def prepare(
     return ready, missing
 
 
-def watch(harness: Harness, console: Console) -> None:
-    """Run the harness under a bar. It is drawn between runs alone, so that it costs them nothing."""
+def watch(harness: Harness, console: Console, path: Path) -> None:
+    """Run the harness under a bar, and keep what there is of its results in a file.
+
+    Both are done between runs alone, so that they cost them nothing.
+    """
     columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, auto_refresh=False) as progress:
         bar = progress.add_task("", total=harness.total)
@@ -114,6 +114,7 @@ def watch(harness: Harness, console: Console) -> None:
                     console.print(text)
             else:
                 progress.advance(bar)
+                path.write_text(harness.results.document())
                 if "problem" in report:
                     progress.console.print(f"[yellow]{text}: {report['problem']}")
             progress.refresh()

@@ -1,6 +1,6 @@
 //! Every scenario, through the floor to the server that tells the time. Nothing is asserted about time.
 
-#![allow(clippy::expect_used)] // a helper of tests may fail as a test does
+#![allow(clippy::expect_used, reason = "what fails here is the test")]
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
