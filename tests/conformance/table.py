@@ -1,7 +1,7 @@
 """Recording what the suite says, and the page that tells it.
 
     python -m tests.conformance.table --run    # run all scenarios, write docs/conformance.json and the page
-    python -m tests.conformance.table          # write docs/conformance.md from docs/conformance.json
+    python -m tests.conformance.table          # write docs/conformance.md and the README's table from it
 
 A server scenario is also run without the bridge, straight against the server: what passes there has to pass
 through the bridge.
@@ -25,6 +25,8 @@ from tests.world.environments import CONFORMANCE, SDK1, SDK2, ensure
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 RESULTS = DOCS / "conformance.json"
 PAGE = DOCS / "conformance.md"
+README = DOCS.parent / "README.md"
+BEGIN, END = "<!-- made by tests.conformance.table -->\n", "<!-- end -->\n"
 
 Row = dict[str, str]
 """A scenario and what became of it; strings, so that a diff is read at a glance."""
@@ -120,6 +122,23 @@ def page(rows: Iterable[Row]) -> str:
     return "".join(parts)
 
 
+def readme(text: str, rows: list[Row]) -> str:
+    """The README with its table of the results, a line for each revision."""
+    lines = ["| revision | the suite as the server | the suite as the client |\n", "| --- | --- | --- |\n"]
+    for revision in sorted({one["revision"] for one in rows}):
+        name = "extensions" if revision == EXTENSION else revision
+        lines.append(f"| {name} | {count(rows, revision, 'client')} | {count(rows, revision, 'server')} |\n")
+    before, _, rest = text.partition(BEGIN)
+    return before + BEGIN + "".join(lines) + END + rest.partition(END)[2]
+
+
+def count(rows: list[Row], revision: str, side: str) -> str:
+    """How many scenarios of a revision and a side passed, of how many."""
+    own = [one for one in rows if (one["revision"], one["side"]) == (revision, side)]
+    passed = sum(one["through the bridge"] == "passed" for one in own)
+    return f"{passed} of {len(own)}" if own else "-"
+
+
 def totals(rows: list[Row]) -> str:
     """How many passed, by revision."""
     lines = []
@@ -149,7 +168,9 @@ def main(words: list[str]) -> None:
         for environment in (CONFORMANCE, SDK1, SDK2):
             ensure(environment)
         RESULTS.write_text(json.dumps(results(), indent=1) + "\n")
-    PAGE.write_text(page(json.loads(RESULTS.read_text())))
+    rows = json.loads(RESULTS.read_text())
+    PAGE.write_text(page(rows))
+    README.write_text(readme(README.read_text(), rows))
 
 
 if __name__ == "__main__":

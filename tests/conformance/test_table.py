@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 
 from tests.conformance.scenarios import CLIENT, SERVER
-from tests.conformance.table import PAGE, RESULTS, page
+from tests.conformance.table import PAGE, README, RESULTS, page, readme
 
 
 def test_the_page_is_the_one_that_the_results_make() -> None:
     assert PAGE.read_text() == page(json.loads(RESULTS.read_text())), "run python -m tests.conformance.table"
+
+
+def test_the_table_of_the_readme_is_current() -> None:
+    told = README.read_text()
+    assert told == readme(told, json.loads(RESULTS.read_text())), "run python -m tests.conformance.table"
 
 
 def test_the_results_are_those_of_the_scenarios_that_are_run() -> None:
