@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ferry_proto::Transport;
+use ferry_proto::headers::is_reserved;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
@@ -31,27 +32,6 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// No timeout is longer than this, so that no clock overflows.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// What the transport itself sets: a user's value would break it or be overridden.
-const OWN_HEADERS: [&str; 17] = [
-    "accept",
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "host",
-    "last-event-id",
-    "mcp-method",
-    "mcp-name",
-    "mcp-protocol-version",
-    "mcp-session-id",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "keep-alive",
-];
 
 /// A setting that cannot be used: which one, and what to do about it. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -285,7 +265,7 @@ fn headers(given: &[(String, String)], auth: Option<&str>) -> Result<HeaderMap, 
             );
             ConfigError::new("headers", message)
         })?;
-        if OWN_HEADERS.contains(&parsed.as_str()) || parsed.as_str().starts_with("mcp-param-") {
+        if is_reserved(&parsed) {
             let message = format!("{parsed} is set by the transport itself; leave it out");
             return Err(ConfigError::new("headers", message));
         }

@@ -26,14 +26,16 @@ const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/eve
 
 /// The headers that belong to the protocol or to HTTP's framing: a user's own may not bear these
 /// names. `Mcp-Param-*` belong here too; see [`is_reserved`].
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 18] = [
     "accept",
     "accept-encoding",
     "connection",
+    "content-encoding",
     "content-length",
     "content-type",
     "expect",
     "host",
+    "keep-alive",
     "last-event-id",
     "mcp-method",
     "mcp-name",
