@@ -10,12 +10,15 @@
 )]
 
 mod rig;
+mod words;
 
 mod credentials;
 mod ending;
+mod honesty;
 mod http_sse;
-mod lessons;
+mod messages;
 mod modern;
 mod opening;
 mod recovery;
 mod replies;
+mod sessions;
