@@ -32,6 +32,9 @@ class Gateway:
     auth: str = field(repr=False)
     """The value of the Authorization header that it wants."""
 
+    process: Server = field(repr=False)
+    """To kill it and start it again, with its database and its secrets."""
+
 
 @contextmanager
 def running_gateway(
@@ -44,9 +47,9 @@ def running_gateway(
     options = f"--host 127.0.0.1 --port {port} --workers 1 --timeout-graceful-shutdown 2".split()
     command: list[str | Path] = [environment.path / "bin" / "mcpgateway", "mcpgateway.main:app", *options]
     log = home / "gateway.log"
-    with Server(command, ready="Application startup complete", log=log, env=settings, cwd=home):
+    with Server(command, ready="Application startup complete", log=log, env=settings, cwd=home) as process:
         auth = f"Bearer {token_of(environment, settings, home)}"
-        yield Gateway(base, f"{base}/servers/{virtual_server(base, auth, upstream)}/mcp", auth)
+        yield Gateway(base, f"{base}/servers/{virtual_server(base, auth, upstream)}/mcp", auth, process)
 
 
 def settings_of(home: Path, json_answers: bool) -> dict[str, str]:

@@ -28,7 +28,7 @@ class Server:
     """A running server process.
 
     It is ready when a line that it prints matches `ready`; the match is kept as `announcement`. All that it
-    prints goes to `log`.
+    prints goes to `log`, one life after the other.
     """
 
     def __init__(
@@ -41,18 +41,25 @@ class Server:
         cwd: Path | None = None,
     ) -> None:
         """Start the process and wait until it is ready; an `AssertionError` says why it never was."""
+        self._command = [str(word) for word in command]
         self._ready = re.compile(ready)
         self._log = log
+        self._env = clean_environment(env)
+        self._cwd = cwd
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, the first time or after `kill`, and wait until it is ready."""
         self._last: deque[str] = deque(maxlen=30)
         self._announced = threading.Event()
         self._announcement: re.Match[str] | None = None
         self._process = subprocess.Popen(
-            [str(word) for word in command],
+            self._command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=clean_environment(env),
-            cwd=cwd,
+            env=self._env,
+            cwd=self._cwd,
             text=True,
             errors="replace",
             start_new_session=True,
@@ -62,7 +69,9 @@ class Server:
         self._announced.wait(START_UP)
         if self._announcement is None:
             self.close()
-            raise AssertionError("\n".join([f"{command[0]} never was ready ({log}):", *self._last]))
+            raise AssertionError(
+                "\n".join([f"{self._command[0]} never was ready ({self._log}):", *self._last])
+            )
 
     def __enter__(self) -> Self:
         """Hold the server for the length of a `with` block."""
@@ -85,6 +94,10 @@ class Server:
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(FAREWELL)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the whole process group without a word of warning."""
         self._signal(signal.SIGKILL)
         self._process.wait()
         self._reader.join()
@@ -98,7 +111,7 @@ class Server:
     def _read(self) -> None:
         """Take what the server prints, so that it never waits for a reader."""
         assert self._process.stdout is not None
-        with self._log.open("w") as log:
+        with self._log.open("a") as log:
             for line in self._process.stdout:
                 log.write(line)
                 log.flush()
