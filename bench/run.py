@@ -25,12 +25,10 @@ from bench.harness import Harness, Results, about
 from bench.peers import TARGET, Bridge, bridges
 from bench.plan import BARE, FIGURES, FULL, quick
 from bench.report import amount, number, ratio, verdict, write
-from bench.summary import TARGETS, Summary
+from bench.summary import QUIET, TARGETS, Summary
 from tests.world.environments import UnavailableError
 
 RESULTS = Path(__file__).parent / "results"
-QUIET = 0.5
-"""The load average above which a recorded run deserves a warning."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -47,6 +47,9 @@ class Target:
     other: str = ""
     """The figure of `against`, where it is another one."""
 
+    least_calls: int = 0
+    """How many calls one run has to have made for the target to be judged."""
+
 
 TARGETS = (
     Target("CPU per message at 1 outstanding at most 2 times the floor", "cpu-1", 2, "floor"),
@@ -64,8 +67,11 @@ TARGETS = (
     Target("CPU of the start and 20 calls at most 60 ms", "start-cpu", 60),
     Target("Memory of one in a fleet of 50 at most 9 MiB", "pss-50", 9),
     Target("200 at once, all answered: calls without their one right reply", "faults-fleet-200", 0),
-    Target("No growth over 1 000 000 calls: at most 512 KiB", "growth", 512),
+    Target("No growth over 1 000 000 calls: at most 512 KiB", "growth", 512, least_calls=1_000_000),
 )
+
+QUIET = 0.5
+"""The load average before a run above which its verdicts are not to be believed."""
 
 FAULTS = ("lost", "doubled", "wrong", "errors")
 
@@ -136,6 +142,12 @@ class Summary:
                     counts[kind] += run["report"].get("counts", {}).get(kind, 0)
         return counts
 
+    def is_long_enough(self, target: Target) -> bool:
+        """Whether every run of the ferry that a target is judged by made calls enough."""
+        task = next(figure.task for figure in FIGURES if figure.name == target.figure)
+        counts = [run["report"].get("counts", {}) for run in self.of("ferry", task)]
+        return all(count.get("answered", 0) >= target.least_calls for count in counts)
+
     def reached(self, target: Target) -> float | None:
         """What the ferry reaches of a target; `None` if that was not measured."""
         if target.figure.startswith("faults-"):
@@ -145,7 +157,7 @@ class Summary:
                 return None
             return sum(self.faults("ferry", [task]).values())
         own = self.cells.get((target.figure, "ferry"))
-        if own is None or own.median is None:
+        if own is None or own.median is None or not self.is_long_enough(target):
             return None
         if target.against == "floor":
             return own.to_floor

@@ -56,3 +56,14 @@ def test_a_bridge_that_failed_has_no_figure_but_its_reason() -> None:
     assert (cell.median, cell.problem) == (None, "no answer for 30 s")
     assert found.faults("slowpoke")["lost"] == 3
     assert found.reached(Target("", "cpu-1", 2, "floor")) is None
+
+
+def test_a_run_with_too_few_calls_says_nothing_about_growth() -> None:
+    growth = Target("", "growth", 512, least_calls=1_000_000)
+
+    def grown(answered: int) -> dict[str, Any]:
+        report = {"growth_kib": 20, "counts": {"answered": answered}}
+        return {"bridge": "ferry", "round": 0, "task": "growth", "report": report}
+
+    assert summary(grown(99_000)).reached(growth) is None
+    assert summary(grown(1_000_000)).reached(growth) == 20
