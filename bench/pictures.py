@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure as Picture
 
 from bench.plan import FIGURES, Figure
-from bench.summary import Summary
+from bench.summary import Summary, number
 
 PICTURES = {
     "bench-cpu": "CPU per message with 1 and with 16 calls outstanding",
@@ -53,10 +53,10 @@ def bars(summary: Summary, names: tuple[str, ...], path: Path) -> None:
             [value or 0 for value in values],
             color=[COLOURS.get(name, PEER) for name in summary.bridges],
         )
-        panel.bar_label(shown, [f"{value:,.3g}" if value else "none" for value in values], padding=3)
+        panel.bar_label(shown, [number(value) if value else "none" for value in values], padding=3)
         panel.set_xscale("log")
         panel.margins(x=0.25)
-        panel.set_title(f"{figure.title} ({figure.unit})", fontsize=9)
+        panel.set_title(f"{figure.title} ({figure.unit}, logarithmic)", fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].invert_yaxis()
     save(picture, path)

@@ -6,7 +6,6 @@ python -m bench.report bench/results/reference.json
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from bench.peers import ROOT
 from bench.pictures import PICTURES, draw
 from bench.plan import FIGURES, Figure
-from bench.summary import QUIET, TARGETS, Cell, Summary, Target, is_met
+from bench.summary import QUIET, TARGETS, Cell, Summary, Target, is_met, number
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -46,14 +45,6 @@ METHOD = """\
 - mcpgateway.wrapper sends neither the session nor the version that the strict server demands; it is measured
   against a lenient one (`timekeeper`). Its ratios to the floor are across servers.
 """
-
-
-def number(value: float) -> str:
-    """A number to three digits, without an exponent."""
-    if value == 0:
-        return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{min(digits, 2)}f}".replace(",", " ")
 
 
 def row(*cells: str) -> str:

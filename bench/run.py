@@ -24,8 +24,8 @@ from rich.table import Table
 from bench.harness import Harness, Results, about
 from bench.peers import TARGET, Bridge, bridges
 from bench.plan import BARE, FIGURES, FULL, quick
-from bench.report import amount, number, ratio, verdict, write
-from bench.summary import QUIET, TARGETS, Summary
+from bench.report import amount, ratio, verdict, write
+from bench.summary import QUIET, TARGETS, Summary, number
 from tests.world.environments import UnavailableError
 
 RESULTS = Path(__file__).parent / "results"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
@@ -176,3 +177,11 @@ def is_met(target: Target, reached: float) -> bool:
     wanted = next((figure for figure in FIGURES if figure.name == target.figure), None)
     more = wanted is not None and wanted.more_is_better
     return reached >= target.limit if more else reached <= target.limit
+
+
+def number(value: float) -> str:
+    """A number to three digits, without an exponent."""
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(digits, 2)}f}".replace(",", " ")
