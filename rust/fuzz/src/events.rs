@@ -83,7 +83,9 @@ fn naive(input: &[u8]) -> (Stream, usize) {
                     _ => Kind::Other,
                 }
             }
-            b"id" if !value.contains(&0) && value.len() <= LONGEST_ID => id = Some(value),
+            b"id" if value.len() <= LONGEST_ID && http::HeaderValue::from_bytes(&value).is_ok() => {
+                id = Some(value)
+            }
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 let digits = String::from_utf8(value).unwrap_or_default();
                 out.retry = Some(digits.parse().unwrap_or(u64::MAX));

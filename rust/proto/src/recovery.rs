@@ -97,9 +97,13 @@ impl Bridge {
         self.wants_session = true;
     }
 
-    /// What was to restore the session that is gone is told to the next one anew.
+    /// What was to announce or restore the session that is gone is told to the next one anew.
     fn drop_own(&mut self) {
-        let own = |exchange: &Exchange| matches!(exchange.role, Role::Own(_));
+        let own = |exchange: &Exchange| match &exchange.role {
+            Role::Own(_) => true,
+            Role::Client(outgoing) => outgoing.what == What::Initialized,
+            _ => false,
+        };
         let numbers: Vec<u64> =
             self.exchanges.iter().filter(|(_, it)| own(it)).map(|(number, _)| *number).collect();
         for number in numbers {

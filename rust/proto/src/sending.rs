@@ -11,7 +11,7 @@ use crate::exchange::{Exchange, Resume, Role, Stage, Tries, Wait};
 use crate::headers::{self, SessionHeaders};
 use crate::outgoing::{Outgoing, What};
 use crate::seam::{Action, ExchangeId, Fault, FaultKind, Request};
-use crate::session::Step;
+use crate::session::{Phase, Step};
 
 /// How long a notification or response may keep those behind it waiting for its acknowledgement.
 /// Servers give it at once; one that does not must not hold up the answers that calls wait for.
@@ -307,8 +307,11 @@ impl Bridge {
     fn waits_for(&mut self, number: u64) -> Option<Wait> {
         let exchange = self.exchanges.get(&number)?;
         let is_farewell = matches!(exchange.role, Role::Farewell(_));
-        let gated = exchange.outgoing().is_some_and(|it| {
-            it.modern.is_none() && !matches!(it.what, What::Initialize | What::Initialized)
+        let announces = matches!(self.session.phase(), Phase::Announcing(_));
+        let gated = exchange.outgoing().is_some_and(|outgoing| match outgoing.what {
+            What::Initialize => false,
+            What::Initialized => !announces,
+            _ => outgoing.modern.is_none(),
         });
         let by_endpoint = self.is_http_sse()
             && !exchange.is_modern()

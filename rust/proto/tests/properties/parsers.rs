@@ -117,7 +117,7 @@ fn naive_events(input: &[u8]) -> Stream {
         let value = value.strip_prefix(b" ").unwrap_or(value).to_vec();
         match name {
             b"data" => data.push(value),
-            b"id" if !value.contains(&0) => id = Some(value),
+            b"id" if http::HeaderValue::from_bytes(&value).is_ok() => id = Some(value),
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 retry = String::from_utf8(value).unwrap().parse().ok();
             }
