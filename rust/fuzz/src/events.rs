@@ -84,7 +84,7 @@ fn naive(input: &[u8]) -> (Stream, usize) {
                 }
             }
             b"id" if value.len() <= LONGEST_ID && http::HeaderValue::from_bytes(&value).is_ok() => {
-                id = Some(value)
+                id = Some(value);
             }
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 let digits = String::from_utf8(value).unwrap_or_default();

@@ -62,7 +62,7 @@ impl Bridge {
         }
     }
 
-    fn on_success(&mut self, number: u64, mut exchange: Exchange, head: Head) {
+    fn on_success(&mut self, number: u64, mut exchange: Box<Exchange>, head: Head) {
         let media = headers::media(&head.headers);
         let limit = self.config.max_message;
         exchange.tries.unmet = 0;
@@ -130,7 +130,7 @@ impl Bridge {
     }
 
     /// 202 or 204: enough for a notification. The reply to a request may come by the listener.
-    fn on_accepted(&mut self, number: u64, mut exchange: Exchange) {
+    fn on_accepted(&mut self, number: u64, mut exchange: Box<Exchange>) {
         if !exchange.owes() && !matches!(exchange.role, Role::Reopen(_) | Role::Refresh(..)) {
             return self.linger(number, exchange);
         }
@@ -151,7 +151,7 @@ impl Bridge {
         self.fail_accepted(number, exchange);
     }
 
-    fn on_redirect(&mut self, number: u64, mut exchange: Exchange, head: &Head) {
+    fn on_redirect(&mut self, number: u64, mut exchange: Box<Exchange>, head: &Head) {
         self.abort(number, &mut exchange);
         if exchange.settled {
             return self.release(number, &mut exchange);
@@ -283,7 +283,7 @@ impl Bridge {
     }
 
     /// Back into the map; or, if its last answer was just delivered, towards its end.
-    fn put_or_linger(&mut self, number: u64, exchange: Exchange) {
+    fn put_or_linger(&mut self, number: u64, exchange: Box<Exchange>) {
         let answered = exchange.outgoing().is_some_and(|outgoing| outgoing.owed.is_empty());
         if answered && matches!(exchange.stage, Stage::Events(_) | Stage::Lines(_)) {
             self.linger(number, exchange);
@@ -293,7 +293,7 @@ impl Bridge {
     }
 
     /// Nothing is owed any more: its place is free, and its stream may end by itself for a moment.
-    pub(crate) fn linger(&mut self, number: u64, mut exchange: Exchange) {
+    pub(crate) fn linger(&mut self, number: u64, mut exchange: Box<Exchange>) {
         if std::mem::take(&mut exchange.slot) {
             self.slots -= 1;
         }
@@ -349,7 +349,7 @@ impl Bridge {
     }
 
     /// A body is complete.
-    fn on_whole(&mut self, number: u64, mut exchange: Exchange, whole: Whole) {
+    fn on_whole(&mut self, number: u64, mut exchange: Box<Exchange>, whole: Whole) {
         let (status, headers) = (whole.status, whole.headers.clone());
         let body = whole.into_body();
         if !status.is_success() {
@@ -370,7 +370,12 @@ impl Bridge {
 
     /// A stream ended, in order or not. What is still owed of it may be had by a GET, by asking
     /// again, or not at all.
-    fn on_stream_end(&mut self, number: u64, mut exchange: Exchange, outcome: Result<(), Fault>) {
+    fn on_stream_end(
+        &mut self,
+        number: u64,
+        mut exchange: Box<Exchange>,
+        outcome: Result<(), Fault>,
+    ) {
         if matches!(exchange.role, Role::Listener) {
             return self.on_listener_end(number, exchange);
         }

@@ -93,8 +93,9 @@ pub struct Bridge {
     /// The instant of the input being handled.
     pub(crate) now: Instant,
     pub(crate) session: Session,
-    /// Every exchange that has not ended, by its number.
-    pub(crate) exchanges: BTreeMap<u64, Exchange>,
+    /// Every exchange that has not ended, by its number. Boxed, since each input takes one out and
+    /// brings it back: that was a sixth of all instructions.
+    pub(crate) exchanges: BTreeMap<u64, Box<Exchange>>,
     pub(crate) last_number: u64,
     /// Legacy frames that wait for the session, in the order written.
     pub(crate) gate: VecDeque<Outgoing>,
@@ -240,7 +241,7 @@ impl Bridge {
         }
         // A stream without a deadline may rest in the middle of an event: it must not keep the rest.
         let holds = |exchange: &Exchange| exchange.held() > 0 && exchange.deadline.is_some();
-        let is_holder = self.exchanges.get(&number).is_some_and(holds);
+        let is_holder = self.exchanges.get(&number).is_some_and(|exchange| holds(exchange));
         let mut oldest =
             self.exchanges.iter().filter(|(_, exchange)| holds(exchange)).take(READ_ON);
         !is_holder || oldest.any(|(holder, _)| *holder == number)
@@ -323,18 +324,18 @@ impl Bridge {
     }
 
     /// The exchange of this attempt, taken out to be worked on; [`Self::put`] brings it back.
-    pub(crate) fn take(&mut self, id: ExchangeId) -> Option<Exchange> {
+    pub(crate) fn take(&mut self, id: ExchangeId) -> Option<Box<Exchange>> {
         let known = self.exchanges.get(&id.number)?;
         if known.attempt == id.attempt && known.on_wire { self.remove(id.number) } else { None }
     }
 
-    pub(crate) fn remove(&mut self, number: u64) -> Option<Exchange> {
+    pub(crate) fn remove(&mut self, number: u64) -> Option<Box<Exchange>> {
         let exchange = self.exchanges.remove(&number)?;
         self.held -= exchange.held();
         Some(exchange)
     }
 
-    pub(crate) fn put(&mut self, number: u64, exchange: Exchange) {
+    pub(crate) fn put(&mut self, number: u64, exchange: Box<Exchange>) {
         self.held += exchange.held();
         if let Some(deadline) = exchange.deadline {
             self.arm(deadline);

@@ -19,7 +19,7 @@ impl Bridge {
     pub(crate) fn on_refusal(
         &mut self,
         number: u64,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         status: StatusCode,
         headers: &HeaderMap,
         body: &Bytes,
@@ -73,7 +73,7 @@ impl Bridge {
         self.fail(number, exchange, failure);
     }
 
-    pub(crate) fn on_too_large(&mut self, number: u64, exchange: Exchange) {
+    pub(crate) fn on_too_large(&mut self, number: u64, exchange: Box<Exchange>) {
         if matches!(exchange.role, Role::Listener) {
             log::warn!(target: "mcp_ferry.server", "a message on the listener is over --max-message-size; it is lost");
             return self.on_listener_end(number, exchange);
@@ -101,7 +101,7 @@ impl Bridge {
     }
 
     /// A request that was answered by 202, and whose reply did not come by another way.
-    pub(crate) fn fail_accepted(&mut self, number: u64, mut exchange: Exchange) {
+    pub(crate) fn fail_accepted(&mut self, number: u64, mut exchange: Box<Exchange>) {
         self.abort(number, &mut exchange);
         let message =
             "the server accepted the request and sent no reply; it may have been processed";
@@ -111,7 +111,7 @@ impl Bridge {
     }
 
     /// An exchange that owes an answer and gets none, though nothing broke.
-    pub(crate) fn fail_unanswered(&mut self, number: u64, exchange: Exchange, what: &str) {
+    pub(crate) fn fail_unanswered(&mut self, number: u64, exchange: Box<Exchange>, what: &str) {
         let failure = Failure {
             maybe_processed: true,
             ..Failure::new(Kind::NoReply, format!("{what}; the request may have been processed"))
@@ -120,7 +120,7 @@ impl Bridge {
     }
 
     /// Ends an exchange for good: every request that it still owes an answer gets this error.
-    pub(crate) fn fail(&mut self, number: u64, mut exchange: Exchange, mut failure: Failure) {
+    pub(crate) fn fail(&mut self, number: u64, mut exchange: Box<Exchange>, mut failure: Failure) {
         failure.attempts = exchange.attempt + exchange.tries.session;
         failure.maybe_processed |=
             exchange.tries.harmless > 0 || (exchange.resume.last_id.is_some() && exchange.owes());

@@ -155,7 +155,7 @@ impl Bridge {
     }
 
     /// A message whose reply can no longer come.
-    pub(crate) fn lose_with_stream(&mut self, number: u64, mut exchange: Exchange) {
+    pub(crate) fn lose_with_stream(&mut self, number: u64, mut exchange: Box<Exchange>) {
         let again = !self.ending.is_leaving()
             && exchange.outgoing().is_some_and(|outgoing| {
                 outgoing.harmless && !outgoing.reopened && outgoing.what != What::Initialize

@@ -33,7 +33,7 @@ const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 impl Bridge {
     /// The server does not know the session of this exchange. One new session is asked for, however
     /// many exchanges are told so; what the server refused is sent again in it, once.
-    pub(crate) fn on_session_lost(&mut self, number: u64, mut exchange: Exchange) {
+    pub(crate) fn on_session_lost(&mut self, number: u64, mut exchange: Box<Exchange>) {
         if matches!(exchange.role, Role::Announce(_)) {
             // A server that forgets a session before it has begun is not asked again at once.
             let failure = Failure::new(Kind::Session, "the server forgot a new session at once");
@@ -116,7 +116,7 @@ impl Bridge {
 
     /// What the server asked in a session that is gone is not to be answered in another.
     pub(crate) fn forget_asked(&mut self) {
-        let of_session = |number: &u64, exchanges: &BTreeMap<u64, Exchange>| {
+        let of_session = |number: &u64, exchanges: &BTreeMap<u64, Box<Exchange>>| {
             exchanges.get(number).is_none_or(|exchange| !exchange.is_modern())
         };
         let exchanges = &self.exchanges;
@@ -237,7 +237,7 @@ impl Bridge {
     }
 
     /// An exchange failed below HTTP.
-    pub(crate) fn on_fault(&mut self, number: u64, mut exchange: Exchange, fault: &Fault) {
+    pub(crate) fn on_fault(&mut self, number: u64, mut exchange: Box<Exchange>, fault: &Fault) {
         match exchange.role {
             Role::Listener => return self.on_listener_end(number, exchange),
             Role::Farewell(_) => return self.release(number, &mut exchange),
@@ -256,7 +256,7 @@ impl Bridge {
     pub(crate) fn retry_or_fail(
         &mut self,
         number: u64,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         verdict: Verdict,
         failure: Failure,
     ) {
@@ -334,7 +334,7 @@ impl Bridge {
     pub(crate) fn on_resume_refused(
         &mut self,
         number: u64,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         status: StatusCode,
     ) {
         let for_now = status == StatusCode::CONFLICT
@@ -352,7 +352,7 @@ impl Bridge {
     }
 
     /// The listener ended: open it again, after the server's `retry` or with backoff.
-    pub(crate) fn on_listener_end(&mut self, number: u64, mut exchange: Exchange) {
+    pub(crate) fn on_listener_end(&mut self, number: u64, mut exchange: Box<Exchange>) {
         exchange.tries.resumes = exchange.tries.resumes.saturating_add(1);
         let pause = self.backoff.pause_as_asked(exchange.tries.resumes, exchange.resume.retry);
         exchange.stage = Stage::Waiting(self.now + pause);
@@ -363,7 +363,7 @@ impl Bridge {
     pub(crate) fn on_listener_refused(
         &mut self,
         number: u64,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
@@ -393,7 +393,7 @@ impl Bridge {
     }
 
     /// The server has no listener: that is permitted, and the end of it.
-    pub(crate) fn on_no_listener(&mut self, number: u64, mut exchange: Exchange) {
+    pub(crate) fn on_no_listener(&mut self, number: u64, mut exchange: Box<Exchange>) {
         log::debug!(target: "mcp_ferry.session", "the server has no GET stream");
         self.release(number, &mut exchange);
         self.listener_absent = true;

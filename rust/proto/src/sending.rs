@@ -179,7 +179,7 @@ impl Bridge {
             asked: 0,
             resume: Resume::default(),
         };
-        self.exchanges.insert(number, exchange);
+        self.exchanges.insert(number, Box::new(exchange));
         self.start(number);
         number
     }
@@ -292,7 +292,7 @@ impl Bridge {
             let resumes = exchange.resume.last_id.is_some() && exchange.owes();
             resumes && exchange.session.is_some_and(|of| of != generation)
         };
-        if !self.exchanges.get(&number).is_some_and(is_gone) {
+        if !self.exchanges.get(&number).is_some_and(|exchange| is_gone(exchange)) {
             return false;
         }
         if let Some(mut exchange) = self.remove(number) {
@@ -336,8 +336,9 @@ impl Bridge {
     /// Sends what restores a session, a few requests at a time.
     pub(crate) fn restore_on(&mut self) {
         while !self.restoring.is_empty() && self.session.gate_is_open() {
-            let own = |exchange: &&Exchange| matches!(exchange.role, Role::Own(_));
-            if self.exchanges.values().filter(own).count() >= MOST_RESTORING {
+            let is_own = |exchange: &Exchange| matches!(exchange.role, Role::Own(_));
+            let own = self.exchanges.values().filter(|exchange| is_own(exchange)).count();
+            if own >= MOST_RESTORING {
                 return;
             }
             let Some(request) = self.restoring.pop_front() else { return };

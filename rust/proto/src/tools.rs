@@ -40,7 +40,7 @@ impl Bridge {
         if std::mem::replace(&mut self.refreshing, true) {
             return;
         }
-        let call = self.exchanges.get(&number).and_then(Exchange::outgoing);
+        let call = self.exchanges.get(&number).and_then(|call| call.outgoing());
         let Some(version) = call.and_then(|call| call.modern.as_ref()).map(|it| it.version.clone())
         else {
             return;
