@@ -327,3 +327,15 @@ fn initialize_cannot_be_cancelled() {
     yes(&rig, &format!("write {ANSWER}"));
     no(&rig, "open #2");
 }
+
+/// A process that is being torn down still accepts for a moment; what goes out then is lost.
+#[test]
+fn nothing_follows_at_once_where_a_connection_broke() {
+    let mut rig = Rig::in_session_with(|config| config.concurrency = 1);
+    rig.client(&call(10));
+    rig.client(&call(11));
+    rig.fault(4, FaultKind::Cut);
+    no(&rig, "open #5");
+    rig.pass(s(1));
+    yes(&rig, "open #5");
+}

@@ -179,6 +179,7 @@ fn a_stream_whose_session_is_gone() {
     rig.pass(Duration::from_secs(1));
     rig.answer(4, 404, &[], "");
     rig.client(&list(11));
+    rig.pass(Duration::from_secs(1));
     assert_snapshot!(rig.transcript);
 }
 
