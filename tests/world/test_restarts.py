@@ -199,6 +199,7 @@ def test_a_restart_in_the_middle_of_50_calls(sdk: Target, ledger: Ledger) -> Non
         ferry.write(*(sdk.work(identifier, text_for(identifier)) for identifier in WHILE_DEAD))
         sdk.process.start()
         assert_fifty_are_honest(ferry, ledger, running)
+        assert_waiting_were_answered(ferry, running)
         for identifier in WHILE_DEAD:
             assert text_of(ferry.reply(identifier)) == text_for(identifier)
         assert ferry.end() == 0
@@ -266,6 +267,12 @@ def assert_fifty_are_honest(ferry: Ferry, ledger: Ledger, running: Collection[st
             data = reply["error"]["data"]
             assert (data["kind"], data["maybeProcessed"]) in {("cut", True), ("unreachable", False)}, reply
             assert data["maybeProcessed"] or runs[text] == 0, reply
+
+
+def assert_waiting_were_answered(ferry: Ferry, running: Collection[str]) -> None:
+    """What had not started when the server died was held back until it was there again."""
+    waiting = [identifier for identifier in FIFTY if text_for(identifier) not in running]
+    assert [identifier for identifier in waiting if "error" in ferry.reply(identifier)] == []
 
 
 def assert_only_answered(ferry: Ferry, identifiers: Collection[int]) -> None:

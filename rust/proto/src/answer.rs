@@ -23,6 +23,11 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long the listener may take to bring the reply to a request that was answered by 202.
 const ELSEWHERE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long nothing is sent after a connection broke under a request. A process that is being torn
+/// down still accepts connections for some milliseconds, and what is sent on them is lost without
+/// anybody knowing whether it ran.
+const BREATH: Duration = Duration::from_millis(250);
+
 /// How often one request is redirected (RFC 9110 leaves it open; browsers allow 20, curl 30: an
 /// endpoint that needs more than five is a loop).
 const MOST_REDIRECTS: u32 = 5;
@@ -318,6 +323,10 @@ impl Bridge {
         let Some(mut exchange) = self.take(id) else { return };
         let number = id.number;
         exchange.on_wire = false;
+        let is_cut = matches!(&outcome, Err(fault) if fault.kind == FaultKind::Cut);
+        if is_cut && matches!(exchange.role, Role::Client(_)) {
+            self.quiet_until = self.quiet_until.max(Some(self.now + BREATH));
+        }
         match std::mem::replace(&mut exchange.stage, Stage::Linger(None)) {
             Stage::Elsewhere => {
                 exchange.stage = Stage::Elsewhere;

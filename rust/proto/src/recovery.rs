@@ -26,11 +26,6 @@ const MOST_RESUMES: u32 = 5;
 /// A session that the ferry asked for and that is gone sooner than this did not last.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
 
-/// How long nothing is sent after a connection broke under a request. A process that is being torn
-/// down still accepts connections for some milliseconds, and what is sent on them is lost without
-/// anybody knowing whether it ran.
-const BREATH: Duration = Duration::from_millis(100);
-
 /// How long to wait before a second GET where the server says that the first is not gone yet and
 /// does not say for how long.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
@@ -251,9 +246,6 @@ impl Bridge {
         }
         if self.resume(number, &mut exchange) {
             return self.put(number, exchange);
-        }
-        if fault.kind == FaultKind::Cut && matches!(exchange.role, Role::Client(_)) {
-            self.quiet_until = self.quiet_until.max(Some(self.now + BREATH));
         }
         let verdict = judge_fault(fault.kind);
         let failure = self.failure_of(fault, verdict);
