@@ -175,8 +175,7 @@ impl Bridge {
         if waited {
             return self.fail_accepted(number, exchange);
         }
-        if matches!(exchange.stage, Stage::Linger(_)) || matches!(exchange.role, Role::Farewell(_))
-        {
+        if exchange.settled || matches!(exchange.role, Role::Farewell(_)) {
             return self.release(number, &mut exchange);
         }
         if let Some(refusal) = exchange.refusal.take() {
