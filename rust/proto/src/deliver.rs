@@ -7,7 +7,7 @@ use crate::bridge::Bridge;
 use crate::exchange::{Exchange, Refusal, Role};
 use crate::headers::SessionHeaders;
 use crate::message::{self, Message, Shape};
-use crate::outgoing::{Owed, What};
+use crate::outgoing::{Outgoing, Owed, What};
 use crate::reply::{Failure, Kind, Quoted};
 use crate::session::{Phase, Step, version_header};
 
@@ -83,6 +83,12 @@ impl Bridge {
         let given = exchange.given.clone();
         let outgoing = match &mut exchange.role {
             Role::Client(outgoing) => outgoing,
+            // An answer under another id is none; an error may bear an invented one.
+            Role::Reopen(body) | Role::Refresh(Outgoing { body, .. }, _)
+                if !is_error && !id.is_some_and(|id| is_own(body, id)) =>
+            {
+                return drop_message("nobody asked for it", bytes);
+            }
             Role::Reopen(_) => return self.on_reopen_answer(exchange, text, is_error),
             Role::Listener | Role::Stream => {
                 let settled = id.is_some_and(|id| self.settle_elsewhere(id, bytes, text));
