@@ -97,10 +97,10 @@ impl Bridge {
         self.wants_session = true;
     }
 
-    /// What was to announce or restore the session that is gone is told to the next one anew.
-    fn drop_own(&mut self) {
+    /// What was to open, announce or restore the session that is gone is told to the next one anew.
+    pub(crate) fn drop_own(&mut self) {
         let own = |exchange: &Exchange| match &exchange.role {
-            Role::Own(_) => true,
+            Role::Own(_) | Role::Reopen(_) | Role::Announce(_) => true,
             Role::Client(outgoing) => outgoing.what == What::Initialized,
             _ => false,
         };

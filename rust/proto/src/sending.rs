@@ -89,6 +89,7 @@ impl Bridge {
 
     fn send_initialize(&mut self, outgoing: Outgoing) {
         self.leave_session();
+        self.drop_own();
         self.session.begin(outgoing.body.clone());
         self.session.step(Step::InitializeSent);
         self.send(Role::Client(outgoing));
