@@ -80,7 +80,7 @@ fn check_message(text: &str, message: &Message<'_>, value: &Value, outline: &Out
         let expected = value["params"].as_object().and_then(|params| params.get(name));
         assert_eq!(raw.map(RawValue::get).and_then(parsed).as_ref(), expected, "{name} of {text}");
     }
-    let version = message.meta().version.and_then(message::string);
+    let version = message.meta.version.and_then(message::string);
     let expected = value["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str();
     assert_eq!(version.as_deref(), expected, "{text}");
     // The outline reads keys as they are written.

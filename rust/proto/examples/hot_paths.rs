@@ -52,7 +52,7 @@ fn framer(times: u32) {
 /// A look at a call and at its reply.
 fn envelope(times: u32) {
     for _ in 0..times {
-        let call = message::peek(black_box(CALL)).map(|message| message.meta().version.is_some());
+        let call = message::peek(black_box(CALL)).map(|message| message.meta.version.is_some());
         let _ = black_box(call);
         let _ = black_box(message::peek(black_box(REPLY)).is_ok());
     }

@@ -408,6 +408,6 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 /// A target without its query, which may hold what is nobody's business.
-fn without_query(location: &[u8]) -> &[u8] {
+pub(crate) fn without_query(location: &[u8]) -> &[u8] {
     location.split(|byte| *byte == b'?').next().unwrap_or_default()
 }

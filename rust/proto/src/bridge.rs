@@ -360,6 +360,22 @@ impl Bridge {
         }
     }
 
+    /// The numbers of the exchanges that are like this.
+    pub(crate) fn numbers(&self, wanted: impl Fn(&Exchange) -> bool) -> Vec<u64> {
+        let like_this = self.exchanges.iter().filter(|(_, exchange)| wanted(exchange));
+        like_this.map(|(number, _)| *number).collect()
+    }
+
+    /// Ends the exchanges that are like this, and tells nobody.
+    pub(crate) fn drop_exchanges(&mut self, wanted: impl Fn(&Exchange) -> bool) {
+        for number in self.numbers(wanted) {
+            if let Some(mut exchange) = self.remove(number) {
+                self.abort(number, &mut exchange);
+                self.release(number, &mut exchange);
+            }
+        }
+    }
+
     /// Closes the connection or stream of an exchange, if it has one.
     pub(crate) fn abort(&mut self, number: u64, exchange: &mut Exchange) {
         if std::mem::take(&mut exchange.on_wire) {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::bridge::Bridge;
+use crate::ending::told_to_end;
 use crate::exchange::{Exchange, Stage};
 use crate::frame::Frame;
 use crate::message::{self, Id, Malformed, Message, Shape};
@@ -40,7 +41,7 @@ impl Bridge {
             log::warn!(target: "mcp_ferry.client", "an answer came too late for its session");
             return;
         }
-        let version = message.meta().version.and_then(message::string);
+        let version = message.meta.version.and_then(message::string);
         if let Some(version) = &version
             && self.modern_version.as_deref() != Some(version)
         {
@@ -68,7 +69,7 @@ impl Bridge {
 
     fn accept(&mut self, mut outgoing: Outgoing) {
         if self.ending.is_leaving() {
-            return self.turn_away(outgoing);
+            return self.refuse_unsent(outgoing, &told_to_end());
         }
         if outgoing.is_response && outgoing.modern.is_some() {
             // "The client MUST NOT send JSON-RPC responses" (2026-07-28, streamable-http).
@@ -99,14 +100,6 @@ impl Bridge {
         true
     }
 
-    /// Answers for what comes when the ferry is already on its way out.
-    fn turn_away(&mut self, mut outgoing: Outgoing) {
-        let failure = Failure::new(Kind::Shutdown, "the ferry was told to end");
-        for id in outgoing.owed.take_all() {
-            self.write(&failure.reply(Some(&id)));
-        }
-    }
-
     /// Keeps what a new session would have to be told.
     fn remember(&mut self, outgoing: &Outgoing) {
         let body = || outgoing.body.clone();
@@ -132,7 +125,7 @@ impl Bridge {
         let modern = self.session.initialize.is_none() && self.modern_version.is_some();
         match peeked {
             Ok(messages)
-                if !modern && messages.iter().all(|message| message.meta().version.is_none()) =>
+                if !modern && messages.iter().all(|message| message.meta.version.is_none()) =>
             {
                 let is_response =
                     |message: &Message<'_>| matches!(message.shape, Shape::Response(_));

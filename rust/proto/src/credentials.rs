@@ -104,8 +104,7 @@ impl Bridge {
     }
 
     fn parked(&self, wait: Wait) -> Vec<u64> {
-        let waits = |exchange: &Exchange| matches!(exchange.stage, Stage::Parked(it) if it == wait);
-        self.exchanges.iter().filter(|(_, it)| waits(it)).map(|(number, _)| *number).collect()
+        self.numbers(|exchange| matches!(exchange.stage, Stage::Parked(it) if it == wait))
     }
 
     /// Keeps the cookies that the endpoint sets: load balancers tell by them which host has the

@@ -50,15 +50,12 @@ impl Bridge {
         }
         // Said first: what fails below must not begin anything anew.
         self.ending = Ending::Leaving(ExitReason::Shutdown);
-        let failure = Failure::new(Kind::Shutdown, "the ferry was told to end");
+        let failure = told_to_end();
         let unsent = [std::mem::take(&mut self.gate), std::mem::take(&mut self.waiting)];
-        for mut outgoing in unsent.into_iter().flatten() {
-            for id in outgoing.owed.take_all() {
-                self.write(&failure.reply(Some(&id)));
-            }
+        for outgoing in unsent.into_iter().flatten() {
+            self.refuse_unsent(outgoing, &failure);
         }
-        let numbers: Vec<u64> = self.exchanges.keys().copied().collect();
-        for number in numbers {
+        for number in self.numbers(|_| true) {
             let Some(mut exchange) = self.remove(number) else { continue };
             let failure = Failure { maybe_processed: exchange.left(), ..failure.clone() };
             self.abort(number, &mut exchange);
@@ -75,13 +72,7 @@ impl Bridge {
         self.lane.queue.clear();
         self.wants_session = false;
         self.restoring.clear();
-        let numbers: Vec<u64> = self.exchanges.keys().copied().collect();
-        for number in numbers {
-            if let Some(mut exchange) = self.remove(number) {
-                self.abort(number, &mut exchange);
-                self.release(number, &mut exchange);
-            }
-        }
+        self.drop_exchanges(|_| true);
         self.leave_session();
     }
 
@@ -111,4 +102,9 @@ impl Bridge {
                 Role::Own(_) | Role::Listener | Role::Stream | Role::Farewell(_) => false,
             })
     }
+}
+
+/// The failure of what a signal ends.
+pub(crate) fn told_to_end() -> Failure {
+    Failure::new(Kind::Shutdown, "the ferry was told to end")
 }

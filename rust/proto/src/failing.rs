@@ -8,7 +8,7 @@ use crate::bridge::Bridge;
 use crate::exchange::{Exchange, Role, Stage, Wait};
 use crate::headers;
 use crate::message::{self, Message, Shape};
-use crate::outgoing::What;
+use crate::outgoing::{Outgoing, What};
 use crate::reply::{Failure, Kind, Quoted};
 use crate::retry::{Verdict, judge_status};
 use crate::session::Step;
@@ -117,6 +117,13 @@ impl Bridge {
             ..Failure::new(Kind::NoReply, format!("{what}; the request may have been processed"))
         };
         self.retry_or_fail(number, exchange, Verdict::Unknown, failure);
+    }
+
+    /// Answers for a message that never went out.
+    pub(crate) fn refuse_unsent(&mut self, mut outgoing: Outgoing, failure: &Failure) {
+        for id in outgoing.owed.take_all() {
+            self.write(&failure.reply(Some(&id)));
+        }
     }
 
     /// Ends an exchange for good: every request that it still owes an answer gets this error.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use url::Url;
 
+use crate::answer::without_query;
 use crate::bridge::{Bridge, Transport};
 use crate::exchange::{Exchange, Refusal, Role, Stage, Wait};
 use crate::message;
@@ -88,7 +89,7 @@ impl Bridge {
             _ => {
                 let message = format!(
                     "the server names {} as its endpoint, which is not of its own origin",
-                    Quoted(data)
+                    Quoted(without_query(data))
                 );
                 let failure = Failure::new(Kind::Redirect, message);
                 exchange.refusal = Some(Refusal { failure, body: Bytes::new() });
@@ -104,14 +105,7 @@ impl Bridge {
 
     /// The server does not know the stream any more, though it did not end it.
     pub(crate) fn close_stream(&mut self) {
-        let is_stream = |exchange: &Exchange| matches!(exchange.role, Role::Stream);
-        let number = self.exchanges.iter().find(|(_, it)| is_stream(it)).map(|(number, _)| *number);
-        if let Some(number) = number
-            && let Some(mut stream) = self.remove(number)
-        {
-            self.abort(number, &mut stream);
-            self.release(number, &mut stream);
-        }
+        self.drop_exchanges(|exchange| matches!(exchange.role, Role::Stream));
         self.on_stream_lost(&Failure::new(Kind::Session, "the server does not know its stream"));
     }
 
@@ -133,14 +127,7 @@ impl Bridge {
             self.forget_asked();
             self.wants_session = true;
         }
-        let elsewhere = |exchange: &Exchange| matches!(exchange.stage, Stage::Elsewhere);
-        let numbers: Vec<u64> = self
-            .exchanges
-            .iter()
-            .filter(|(_, it)| elsewhere(it))
-            .map(|(number, _)| *number)
-            .collect();
-        for number in numbers {
+        for number in self.numbers(|exchange| matches!(exchange.stage, Stage::Elsewhere)) {
             let Some(exchange) = self.remove(number) else { continue };
             self.lose_with_stream(number, exchange);
         }

@@ -79,6 +79,8 @@ pub struct Message<'a> {
     pub is_error: bool,
     /// The members of `params`, raw.
     pub params: Params<'a>,
+    /// What `params._meta` says.
+    pub meta: Meta<'a>,
 }
 
 /// The members of `params` that some rule names, as raw JSON, each `None` if absent.
@@ -114,14 +116,11 @@ pub struct Meta<'a> {
     pub progress_token: Option<&'a RawValue>,
 }
 
-impl<'a> Message<'a> {
-    /// What `params._meta` says; nothing if it is not an object.
-    #[must_use]
-    pub fn meta(&self) -> Meta<'a> {
-        let fields = ["io.modelcontextprotocol/protocolVersion", "progressToken"];
-        let [version, progress_token] = members(self.params.meta, fields);
-        Meta { version, progress_token }
-    }
+/// What `_meta` says; nothing if it is not an object.
+fn meta(params: Params<'_>) -> Meta<'_> {
+    let fields = ["io.modelcontextprotocol/protocolVersion", "progressToken"];
+    let [version, progress_token] = members(params.meta, fields);
+    Meta { version, progress_token }
 }
 
 /// Looks at one message.
@@ -148,7 +147,8 @@ pub fn peek(text: &str) -> Result<Message<'_>, Malformed<'_>> {
         None if envelope.result || is_error => (Shape::Response(answerable), Cow::Borrowed("")),
         None => return refuse("there is neither a method nor a result nor an error"),
     };
-    Ok(Message { shape, method, is_error, params: envelope.params })
+    let (params, meta) = (envelope.params, meta(envelope.params));
+    Ok(Message { shape, method, is_error, params, meta })
 }
 
 /// Whether a text is an array rather than an object.
@@ -194,17 +194,20 @@ pub fn members<'a, const N: usize>(
 /// `result` of a response, raw.
 #[must_use]
 pub fn result(text: &str) -> Option<&RawValue> {
-    let object: &RawValue = serde_json::from_str(text).ok()?;
-    let [result] = members(Some(object), ["result"]);
-    result
+    member(text, "result")
 }
 
 /// `error` of a response, raw.
 #[must_use]
 pub fn error(text: &str) -> Option<&RawValue> {
+    member(text, "error")
+}
+
+/// One member of a message, raw.
+fn member<'a>(text: &'a str, name: &str) -> Option<&'a RawValue> {
     let object: &RawValue = serde_json::from_str(text).ok()?;
-    let [error] = members(Some(object), ["error"]);
-    error
+    let [member] = members(Some(object), [name]);
+    member
 }
 
 /// `text`, a message of which `peek` said that it bears this id or none, under the id `own`.
@@ -250,9 +253,7 @@ pub fn one_line(text: &Bytes) -> Bytes {
 
 /// Where an `"id": null` stands in a message, and how long the `null` is.
 fn null_id(text: &str) -> Option<(usize, usize)> {
-    let object: &RawValue = serde_json::from_str(text).ok()?;
-    let [id] = members(Some(object), ["id"]);
-    let id = id?.get();
+    let id = member(text, "id")?.get();
     offset(text, id).map(|at| (at, id.len()))
 }
 
@@ -466,11 +467,11 @@ mod tests {
         let message = peek(text).unwrap();
         assert_eq!(string(message.params.name.unwrap()).unwrap(), "a\nb");
         assert_eq!(message.params.request_id.unwrap().get(), "12");
-        assert_eq!(message.meta().version.unwrap().get(), "\"2026-07-28\"");
-        assert_eq!(message.meta().progress_token.unwrap().get(), "\"t\"");
+        assert_eq!(message.meta.version.unwrap().get(), "\"2026-07-28\"");
+        assert_eq!(message.meta.progress_token.unwrap().get(), "\"t\"");
         for params in ["{}", "[]", "1", "null", "\"s\"", "true", "-1", "1.5", r#"{"_meta":7}"#] {
             let text = format!(r#"{{"method":"m","params":{params}}}"#);
-            assert!(peek(&text).unwrap().meta().version.is_none(), "{params}");
+            assert!(peek(&text).unwrap().meta.version.is_none(), "{params}");
         }
     }
 

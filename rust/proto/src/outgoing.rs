@@ -99,7 +99,7 @@ impl Outgoing {
         };
         let (owed, progress_token) = match message.shape {
             Shape::Request(id) => {
-                (Owed::One(Id::within(&body, id)), raw(message.meta().progress_token))
+                (Owed::One(Id::within(&body, id)), raw(message.meta.progress_token))
             }
             _ => (Owed::Nothing, None),
         };

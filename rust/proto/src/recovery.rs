@@ -1,6 +1,6 @@
 //! When something breaks: lost sessions, cut streams, servers that are away for a moment.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
 use crate::bridge::Bridge;
-use crate::exchange::{Exchange, Role, Stage, Wait};
+use crate::exchange::{Exchange, Resume, Role, Stage, Wait};
 use crate::failing::is_session_loss;
 use crate::headers::{self, SessionHeaders};
 use crate::message::{self, Id};
@@ -99,40 +99,21 @@ impl Bridge {
 
     /// What was to open, announce or restore the session that is gone is told to the next one anew.
     pub(crate) fn drop_own(&mut self) {
-        let own = |exchange: &Exchange| match &exchange.role {
+        self.drop_exchanges(|exchange| match &exchange.role {
             Role::Own(_) | Role::Reopen(_) | Role::Announce(_) => true,
             Role::Client(outgoing) => outgoing.what == What::Initialized,
             _ => false,
-        };
-        let numbers: Vec<u64> =
-            self.exchanges.iter().filter(|(_, it)| own(it)).map(|(number, _)| *number).collect();
-        for number in numbers {
-            if let Some(mut exchange) = self.remove(number) {
-                self.abort(number, &mut exchange);
-                self.release(number, &mut exchange);
-            }
-        }
+        });
     }
 
     /// What the server asked in a session that is gone is not to be answered in another.
     pub(crate) fn forget_asked(&mut self) {
-        let of_session = |number: &u64, exchanges: &BTreeMap<u64, Box<Exchange>>| {
-            exchanges.get(number).is_none_or(|exchange| !exchange.is_modern())
-        };
-        let exchanges = &self.exchanges;
-        self.stale_asks.clear();
-        self.stale_asks.extend(
-            self.asked
-                .iter()
-                .filter(|(_, number)| of_session(number, exchanges))
-                .map(|(id, _)| id.clone()),
-        );
-        self.asked.clear();
+        self.stale_asks = self.asked.drain(..).map(|(id, _)| id).collect();
         for exchange in self.exchanges.values_mut() {
             exchange.asked = 0;
         }
         for queue in [&mut self.gate, &mut self.lane.queue] {
-            queue.retain(|outgoing| !outgoing.is_response || outgoing.modern.is_some());
+            queue.retain(|outgoing| !outgoing.is_response);
         }
     }
 
@@ -228,11 +209,9 @@ impl Bridge {
             *queue = kept;
             lost.extend(gone);
         }
-        for mut outgoing in lost {
-            let failure = Failure { attempts: u32::from(outgoing.reopened), ..failure.clone() };
-            for id in outgoing.owed.take_all() {
-                self.write(&failure.reply(Some(&id)));
-            }
+        for outgoing in lost {
+            let attempts = u32::from(outgoing.reopened);
+            self.refuse_unsent(outgoing, &Failure { attempts, ..failure.clone() });
         }
     }
 
@@ -303,7 +282,7 @@ impl Bridge {
                     _ => false,
                 };
                 exchange.tries.harmless += 1;
-                exchange.resume = crate::exchange::Resume::default();
+                exchange.resume = Resume::default();
                 let again = harmless && exchange.tries.harmless <= HARMLESS_TRIES;
                 again.then(|| self.now + self.backoff.pause(exchange.tries.harmless))
             }
@@ -346,7 +325,7 @@ impl Bridge {
         if status == StatusCode::NOT_FOUND && exchange.session == Some(self.session.generation()) {
             self.forget_session();
         }
-        exchange.resume = crate::exchange::Resume::default();
+        exchange.resume = Resume::default();
         let detail = format!("the stream was cut, and the server does not let it go on ({status})");
         self.on_fault(number, exchange, &Fault { kind: FaultKind::Cut, detail });
     }
