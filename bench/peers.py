@@ -105,8 +105,8 @@ def bridges(ferry: str) -> tuple[Bridge, ...]:
             lenient=True,
             # It reads the settings of the whole gateway and refuses their defaults.
             variables={
-                "JWT_SECRET_KEY": secrets.token_hex(32),
-                "AUTH_ENCRYPTION_SECRET": secrets.token_hex(32),
+                "JWT_SECRET_KEY": secrets.token_urlsafe(48),
+                "AUTH_ENCRYPTION_SECRET": secrets.token_urlsafe(48),
                 "BASIC_AUTH_PASSWORD": f"Aa1!{secrets.token_hex(16)}",
                 "PLATFORM_ADMIN_PASSWORD": f"Aa1!{secrets.token_hex(16)}",
             },
