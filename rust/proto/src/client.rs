@@ -155,10 +155,6 @@ impl Bridge {
     /// Sends the members of a batch one by one, where the revision has no batches.
     pub(crate) fn dispatch_members(&mut self, batch: &Outgoing) {
         let text = std::str::from_utf8(&batch.body).unwrap_or_default();
-        let still_owed = |outgoing: &Outgoing| match &outgoing.owed {
-            Owed::One(id) => matches!(&batch.owed, Owed::Many(ids) if ids.contains(id)),
-            _ => true,
-        };
         for member in message::split_batch(text).unwrap_or_default() {
             let body = message::shared(&batch.body, member.as_bytes());
             let Ok(message) = message::peek(member) else { continue };
@@ -168,7 +164,7 @@ impl Bridge {
             {
                 continue;
             }
-            if still_owed(&outgoing) && self.take_note(&mut outgoing) {
+            if self.take_note(&mut outgoing) {
                 outgoing.weight = Some(self.load.weigh(outgoing.body.len()));
                 self.dispatch(outgoing);
             }
@@ -240,11 +236,9 @@ impl Bridge {
         for queue in [&mut self.gate, &mut self.waiting] {
             let Some(at) = queue.iter().position(|queued| meant(&queued.owed)) else { continue };
             if let Some(queued) = queue.get_mut(at)
-                && queued.what == What::Batch
+                && queued.what != What::Initialize
+                && !queued.leave_out(wanted)
             {
-                queued.owed.take(wanted);
-                queued.in_parts = true;
-            } else if queue.get(at).is_some_and(|queued| queued.what != What::Initialize) {
                 queue.remove(at);
             }
             return Some(false);
@@ -260,11 +254,13 @@ impl Bridge {
         let is_modern = exchange.is_modern();
         let waits = matches!(exchange.stage, Stage::Waiting(_) | Stage::Parked(_));
         let unsent = waits && !exchange.sent;
+        let is_to_go = waits && exchange.resume.last_id.is_none();
+        let mut has_rest = false;
         if let Some(sent) = exchange.outgoing_mut() {
-            sent.owed.take(wanted);
+            has_rest = sent.leave_out(wanted);
             sent.cancelled = Some(Bytes::copy_from_slice(wanted.as_bytes()));
         }
-        if exchange.owes() {
+        if exchange.owes() || (has_rest && is_to_go) {
             self.put(number, exchange);
         } else if is_modern || unsent {
             // Modern: "closing the SSE response stream is the cancellation signal" (2026-07-28,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::load::Weight;
-use crate::message::{Id, Message, Shape, shared, string};
+use crate::message::{Id, Message, Shape, peek, shared, split_batch, string};
 use crate::retry::is_harmless;
 
 /// One body to POST, and what the rules have to know of it.
@@ -26,8 +26,8 @@ pub struct Outgoing {
     pub lasting: Option<Lasting>,
     /// Whether it answers what the server asked.
     pub is_response: bool,
-    /// Whether a batch goes member by member, whatever the revision: some of it was cancelled, or it
-    /// mixes responses with requests (2025-03-26, basic/transports: one or the other).
+    /// Whether a batch goes member by member, whatever the revision: it mixes responses with requests
+    /// (2025-03-26, basic/transports: one or the other).
     pub in_parts: bool,
     /// The client cancelled it under this id, raw.
     pub cancelled: Option<Bytes>,
@@ -168,6 +168,29 @@ impl Outgoing {
         }
     }
 
+    /// Takes the request with this id out of it, because the client cancelled it: it is owed nothing,
+    /// and goes no more, whatever the rest of a batch has before it. Whether there is a rest.
+    pub fn leave_out(&mut self, id: &str) -> bool {
+        let own = self.owed.take(id);
+        if self.what != What::Batch {
+            return false;
+        }
+        let text = std::str::from_utf8(&self.body).unwrap_or_default();
+        let mut members = split_batch(text).unwrap_or_default();
+        let is_it = |member: &&str| match peek(member).map(|message| message.shape) {
+            Ok(Shape::Request(id)) => {
+                own.as_ref().is_some_and(|own| own.as_bytes() == id.as_bytes())
+            }
+            _ => false,
+        };
+        if let Some(at) = members.iter().position(is_it) {
+            members.remove(at);
+        }
+        let has_rest = !members.is_empty();
+        self.body = Bytes::from(format!("[{}]", members.join(",")));
+        has_rest
+    }
+
     /// Whether it goes through the lane, which keeps the order written.
     #[must_use]
     pub fn is_note(&self) -> bool {
@@ -261,7 +284,6 @@ impl Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::peek;
 
     fn single(text: &'static str, version: Option<&str>) -> Outgoing {
         Outgoing::single(Bytes::from_static(text.as_bytes()), &peek(text).unwrap(), version)
@@ -313,6 +335,22 @@ mod tests {
         );
         assert_eq!(lasting(r#"{"method":"logging/setLevel"}"#), None);
         assert_eq!(single(r#"{"id":1,"method":"logging/setLevel"}"#, Some("v")).lasting, None);
+    }
+
+    #[test]
+    fn a_batch_without_what_is_cancelled() {
+        let body = r#"[{"id":1,"method":"a"}, {"method":"b"},{"id":2,"method":"c","x":1.0}]"#;
+        let id = |text: &'static str| Id::new(Bytes::from_static(text.as_bytes()));
+        let mut batch =
+            Outgoing::batch(Bytes::from_static(body.as_bytes()), vec![id("1"), id("2")]);
+        assert!(batch.leave_out("1"));
+        assert_eq!(batch.body, r#"[{"method":"b"},{"id":2,"method":"c","x":1.0}]"#);
+        assert!(batch.leave_out("2") && batch.is_note());
+        assert_eq!(batch.body, r#"[{"method":"b"}]"#);
+        let mut batch =
+            Outgoing::batch(Bytes::from_static(br#"[{"id":1,"method":"a"}]"#), vec![id("1")]);
+        assert!(!batch.leave_out("1"));
+        assert!(!single(r#"{"id":1,"method":"a"}"#, None).leave_out("1"));
     }
 
     #[test]

@@ -110,6 +110,45 @@ fn a_cancelled_member_of_a_batch_takes_no_other_along() {
     yes(&rig, &reply(6));
 }
 
+/// A session of the one revision that has batches.
+fn with_batches(concurrency: usize) -> Rig {
+    let mut rig = Rig::with(|config| config.concurrency = concurrency);
+    rig.client(INITIALIZE);
+    rig.json(1, &[("mcp-session-id", "s1")], &ANSWER.replace("2025-11-25", "2025-03-26"));
+    rig.transcript.clear();
+    rig
+}
+
+const NOTE: &str = r#"{"jsonrpc":"2.0","method":"notifications/x"}"#;
+
+#[test]
+fn a_batch_that_waits_for_a_slot_goes_without_what_is_cancelled() {
+    let mut rig = with_batches(1);
+    rig.client(&call(4));
+    rig.client(&format!("[{}, {},{NOTE}]", list(5), call(6)));
+    rig.client(&format!("[{},{NOTE}]", list(7)));
+    rig.client(&format!("[{}]", list(8)));
+    for id in [5, 7, 8] {
+        rig.client(&cancel(id));
+    }
+    rig.json(2, &[], &reply(4));
+    rig.json(3, &[], &format!("[{}]", reply(6)));
+    insta::assert_snapshot!(rig.transcript);
+}
+
+#[test]
+fn a_batch_that_is_sent_again_goes_without_what_is_cancelled() {
+    let mut rig = with_batches(4);
+    rig.client(&format!("[{},{NOTE}]", call(5)));
+    rig.client(&format!("[{},{}]", call(6), call(7)));
+    rig.fault(2, FaultKind::Unsent);
+    rig.client(&cancel(5));
+    rig.client(&cancel(6));
+    rig.fault(3, FaultKind::Unsent);
+    rig.pass(s(1));
+    insta::assert_snapshot!(rig.transcript);
+}
+
 #[test]
 fn a_modern_server_may_not_ask() {
     let mut rig = Rig::new();
