@@ -244,8 +244,8 @@ impl Bridge {
             self.abort(number, &mut exchange);
             return self.fail(number, exchange, refusal.failure);
         }
-        let is_linger = matches!(exchange.stage, Stage::Linger(_) | Stage::Elsewhere);
-        if heard && exchange.deadline.is_some() && !is_linger {
+        let has_own_time = exchange.settled || matches!(exchange.stage, Stage::Elsewhere);
+        if heard && exchange.deadline.is_some() && !has_own_time {
             exchange.deadline = Some(timeout);
         }
         self.put_or_linger(number, exchange);
@@ -306,6 +306,8 @@ impl Bridge {
         exchange.stage = match exchange.stage {
             // A cancelled request whose answer has not begun: its head is still to come.
             Stage::Asked if !exchange.sent => Stage::Asked,
+            // A refusal may yet say that the session is gone.
+            Stage::Whole(whole) if !whole.status.is_success() => Stage::Whole(whole),
             Stage::Events(decoder) | Stage::Linger(Some(decoder)) => Stage::Linger(Some(decoder)),
             _ => Stage::Linger(None),
         };

@@ -25,6 +25,8 @@ impl Bridge {
         body: &Bytes,
     ) {
         if exchange.settled {
+            // Nobody waits for it, but all that follows is in the same session.
+            self.forget_session_of(&exchange, status);
             return self.release(number, &mut exchange);
         }
         let is_credential = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);

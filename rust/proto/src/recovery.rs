@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
 use crate::bridge::Bridge;
+use crate::ending::Ending;
 use crate::exchange::{Exchange, Resume, Role, Stage, Wait};
 use crate::failing::is_session_loss;
 use crate::headers::{self, SessionHeaders};
@@ -94,7 +95,14 @@ impl Bridge {
         // when the next request comes (2025-03-26 and later, "Session Management" 4).
         self.leave_session();
         self.drop_own();
-        self.wants_session = true;
+        self.wants_session = self.ending == Ending::Open;
+    }
+
+    /// Forgets the session in which this was refused, if the refusal is that there is none.
+    pub(crate) fn forget_session_of(&mut self, exchange: &Exchange, status: StatusCode) {
+        if status == StatusCode::NOT_FOUND && exchange.session == Some(self.session.generation()) {
+            self.forget_session();
+        }
     }
 
     /// What was to open, announce or restore the session that is gone is told to the next one anew.
@@ -322,9 +330,7 @@ impl Bridge {
         if for_now && self.resume(number, &mut exchange) {
             return self.put(number, exchange);
         }
-        if status == StatusCode::NOT_FOUND && exchange.session == Some(self.session.generation()) {
-            self.forget_session();
-        }
+        self.forget_session_of(&exchange, status);
         exchange.resume = Resume::default();
         let detail = format!("the stream was cut, and the server does not let it go on ({status})");
         self.on_fault(number, exchange, &Fault { kind: FaultKind::Cut, detail });

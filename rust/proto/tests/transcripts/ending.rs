@@ -40,6 +40,21 @@ fn a_client_that_is_gone_is_not_written_to() {
 }
 
 #[test]
+fn no_session_is_opened_that_nobody_would_use() {
+    let mut rig = Rig::in_session();
+    rig.client(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#);
+    rig.client(CALL);
+    rig.client(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#);
+    rig.client_closes();
+    rig.head(4, 202, &[]);
+    rig.end(4);
+    rig.answer(5, 404, &[], "");
+    rig.head(6, 202, &[]);
+    rig.end(6);
+    assert_snapshot!(rig.transcript);
+}
+
+#[test]
 fn nothing_was_ever_said() {
     let mut rig = Rig::new();
     rig.client_closes();

@@ -40,6 +40,25 @@ fn a_forgotten_session_is_opened_anew_once() {
     assert_snapshot!(rig.transcript);
 }
 
+/// What the client no longer waits for still says it, before its cancellation and after.
+#[test]
+fn a_cancelled_request_may_say_that_the_session_is_gone() {
+    let cancel =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":10}}"#;
+    let mut rig = Rig::in_session();
+    rig.client(&call(10));
+    rig.sent(4);
+    rig.client(cancel);
+    rig.answer(4, 404, &[], "");
+    rig.transcript += "\n";
+    let first = std::mem::replace(&mut rig, Rig::in_session()).transcript;
+    rig.client(&call(10));
+    rig.head(4, 404, &[]);
+    rig.client(cancel);
+    rig.end(4);
+    assert_snapshot!(first + &rig.transcript);
+}
+
 #[test]
 fn a_new_session_is_given_what_the_old_one_had() {
     let mut rig = Rig::in_session();
