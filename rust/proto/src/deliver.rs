@@ -132,6 +132,8 @@ impl Bridge {
     /// Delivers an answer that came by the listener, or by another request's stream, to the exchange
     /// that owes it. Some servers answer 202 and reply on the listener; old ones always do.
     fn settle_elsewhere(&mut self, id: &str, bytes: &Bytes, text: &str) -> bool {
+        // What has never left is nothing that a server can answer.
+        let asked = || self.exchanges.iter().filter(|(_, exchange)| exchange.attempt > 0);
         let exact = |exchange: &Exchange| match &exchange.role {
             Role::Client(outgoing) => outgoing.owed.has_exactly(id),
             Role::Reopen(body) => is_own(body, id),
@@ -139,8 +141,8 @@ impl Bridge {
         };
         let similar =
             |exchange: &Exchange| exchange.outgoing().is_some_and(|outgoing| outgoing.owed.has(id));
-        let found = self.exchanges.iter().find(|(_, exchange)| exact(exchange));
-        let found = found.or_else(|| self.exchanges.iter().find(|(_, exchange)| similar(exchange)));
+        let found = asked().find(|(_, exchange)| exact(exchange));
+        let found = found.or_else(|| asked().find(|(_, exchange)| similar(exchange)));
         let Some((&number, _)) = found else { return false };
         let Some(mut debtor) = self.remove(number) else { return false };
         let is_error = message::peek(text).is_ok_and(|message| message.is_error);

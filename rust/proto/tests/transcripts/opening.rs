@@ -147,3 +147,19 @@ fn a_second_initialize_starts_afresh() {
     rig.json(5, &[("mcp-session-id", "s2")], ANSWER);
     assert_snapshot!(rig.transcript);
 }
+
+/// It waits for a moment because a connection broke; the server cannot know its id.
+#[test]
+fn what_has_not_left_has_no_answer() {
+    let mut rig = Rig::in_session();
+    rig.client(r#"{"jsonrpc":"2.0","id":10,"method":"tools/call","params":{"name":"t"}}"#);
+    rig.client(r#"{"jsonrpc":"2.0","id":11,"method":"tools/call","params":{"name":"t"}}"#);
+    rig.events(4);
+    rig.fault(5, FaultKind::Cut);
+    rig.client(INITIALIZE);
+    rig.chunk(4, &format!("data: {ANSWER}\n\n"));
+    rig.pass(Duration::from_secs(1));
+    rig.json(7, &[("mcp-session-id", "s2")], ANSWER);
+    rig.client(r#"{"jsonrpc":"2.0","id":12,"method":"tools/list"}"#);
+    assert_snapshot!(rig.transcript);
+}
