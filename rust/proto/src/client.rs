@@ -237,9 +237,11 @@ impl Bridge {
             let Some(at) = queue.iter().position(|queued| meant(&queued.owed)) else { continue };
             if let Some(queued) = queue.get_mut(at)
                 && queued.what != What::Initialize
-                && !queued.leave_out(wanted)
             {
-                queue.remove(at);
+                queued.owed.take(wanted);
+                if !queued.drop_settled() {
+                    queue.remove(at);
+                }
             }
             return Some(false);
         }
@@ -257,7 +259,8 @@ impl Bridge {
         let is_to_go = waits && exchange.resume.last_id.is_none();
         let mut has_rest = false;
         if let Some(sent) = exchange.outgoing_mut() {
-            has_rest = sent.leave_out(wanted);
+            sent.owed.take(wanted);
+            has_rest = sent.drop_settled();
             sent.cancelled = Some(Bytes::copy_from_slice(wanted.as_bytes()));
         }
         if exchange.owes() || (has_rest && is_to_go) {

@@ -1,5 +1,7 @@
 //! A message of the client's on its way to the server.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use crate::load::Weight;
@@ -168,27 +170,26 @@ impl Outgoing {
         }
     }
 
-    /// Takes the request with this id out of it, because the client cancelled it: it is owed nothing,
-    /// and goes no more, whatever the rest of a batch has before it. Whether there is a rest.
-    pub fn leave_out(&mut self, id: &str) -> bool {
-        let own = self.owed.take(id);
+    /// Takes out of a batch the requests that are owed nothing any more, because they were cancelled
+    /// or have been answered: they are not sent with the rest. Whether anything is left to send.
+    pub fn drop_settled(&mut self) -> bool {
         if self.what != What::Batch {
-            return false;
+            return self.is_note() || !self.owed.is_empty();
         }
-        let text = std::str::from_utf8(&self.body).unwrap_or_default();
-        let mut members = split_batch(text).unwrap_or_default();
-        let is_it = |member: &&str| match peek(member).map(|message| message.shape) {
-            Ok(Shape::Request(id)) => {
-                own.as_ref().is_some_and(|own| own.as_bytes() == id.as_bytes())
-            }
-            _ => false,
+        let Owed::Many(ids) = &self.owed else { return false };
+        let owed: BTreeSet<&[u8]> = ids.iter().map(Id::as_bytes).collect();
+        let is_wanted = |member: &&str| match peek(member).map(|message| message.shape) {
+            Ok(Shape::Request(id)) => owed.contains(id.as_bytes()),
+            _ => true,
         };
-        if let Some(at) = members.iter().position(is_it) {
-            members.remove(at);
+        let text = std::str::from_utf8(&self.body).unwrap_or_default();
+        let members = split_batch(text).unwrap_or_default();
+        let wanted: Vec<&str> = members.iter().copied().filter(is_wanted).collect();
+        let is_left = !wanted.is_empty();
+        if wanted.len() < members.len() {
+            self.body = Bytes::from(format!("[{}]", wanted.join(",")));
         }
-        let has_rest = !members.is_empty();
-        self.body = Bytes::from(format!("[{}]", members.join(",")));
-        has_rest
+        is_left
     }
 
     /// Whether it goes through the lane, which keeps the order written.
@@ -338,19 +339,22 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_without_what_is_cancelled() {
+    fn a_batch_without_what_is_settled() {
+        let batch = |body: &'static str, ids: &[&'static str]| {
+            let id = |text: &&'static str| Id::new(Bytes::from_static(text.as_bytes()));
+            Outgoing::batch(Bytes::from_static(body.as_bytes()), ids.iter().map(id).collect())
+        };
         let body = r#"[{"id":1,"method":"a"}, {"method":"b"},{"id":2,"method":"c","x":1.0}]"#;
-        let id = |text: &'static str| Id::new(Bytes::from_static(text.as_bytes()));
-        let mut batch =
-            Outgoing::batch(Bytes::from_static(body.as_bytes()), vec![id("1"), id("2")]);
-        assert!(batch.leave_out("1"));
-        assert_eq!(batch.body, r#"[{"method":"b"},{"id":2,"method":"c","x":1.0}]"#);
-        assert!(batch.leave_out("2") && batch.is_note());
-        assert_eq!(batch.body, r#"[{"method":"b"}]"#);
-        let mut batch =
-            Outgoing::batch(Bytes::from_static(br#"[{"id":1,"method":"a"}]"#), vec![id("1")]);
-        assert!(!batch.leave_out("1"));
-        assert!(!single(r#"{"id":1,"method":"a"}"#, None).leave_out("1"));
+        let mut some = batch(body, &["1", "2"]);
+        assert!(some.drop_settled());
+        assert_eq!(some.body, body);
+        some.owed.take("1");
+        assert!(some.drop_settled());
+        assert_eq!(some.body, r#"[{"method":"b"},{"id":2,"method":"c","x":1.0}]"#);
+        some.owed.take("2");
+        assert!(some.drop_settled() && some.is_note());
+        assert_eq!(some.body, r#"[{"method":"b"}]"#);
+        assert!(!batch(r#"[{"id":1,"method":"a"}]"#, &[]).drop_settled());
     }
 
     #[test]

@@ -213,6 +213,9 @@ impl Bridge {
             self.arm(until);
             return;
         }
+        if let Some(outgoing) = exchange.outgoing_mut() {
+            outgoing.drop_settled();
+        }
         let (method, headers, body, in_session) = match &exchange.role {
             Role::Client(outgoing) | Role::Refresh(outgoing, _) => match &outgoing.modern {
                 Some(modern) => {

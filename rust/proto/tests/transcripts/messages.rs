@@ -150,6 +150,20 @@ fn a_batch_that_is_sent_again_goes_without_what_is_cancelled() {
 }
 
 #[test]
+fn a_batch_that_is_sent_again_goes_without_what_is_answered() {
+    let mut rig = with_batches(4);
+    rig.client(&format!("[{},{}]", call(5), list(6)));
+    rig.client(&call(7));
+    rig.events(3);
+    rig.chunk(3, &event(&reply(5)));
+    rig.answer(2, 404, &[], "");
+    let version = reopened(4).replace("2025-11-25", "2025-03-26");
+    rig.json(4, &[("mcp-session-id", "s2")], &version);
+    rig.json(5, &[], &format!("[{}]", reply(6)));
+    insta::assert_snapshot!(rig.transcript);
+}
+
+#[test]
 fn a_modern_server_may_not_ask() {
     let mut rig = Rig::new();
     rig.client(&modern(10, "tools/call"));
