@@ -130,6 +130,10 @@ impl Bridge {
 
     /// Ends an exchange for good: every request that it still owes an answer gets this error.
     pub(crate) fn fail(&mut self, number: u64, mut exchange: Box<Exchange>, mut failure: Failure) {
+        if exchange.settled {
+            // What it was for is done; the session may have moved on since.
+            return self.release(number, &mut exchange);
+        }
         failure.attempts = exchange.attempt + exchange.tries.session;
         failure.maybe_processed |=
             exchange.tries.harmless > 0 || (exchange.resume.last_id.is_some() && exchange.owes());

@@ -163,3 +163,19 @@ fn what_has_not_left_has_no_answer() {
     rig.client(r#"{"jsonrpc":"2.0","id":12,"method":"tools/list"}"#);
     assert_snapshot!(rig.transcript);
 }
+
+/// Its answer came by another stream; that its own is too long says nothing of the next one.
+#[test]
+fn what_is_answered_cannot_fail() {
+    let mut rig = Rig::with(|config| config.max_message = 400);
+    rig.client(r#"{"jsonrpc":"2.0","id":10,"method":"tools/call","params":{"name":"t"}}"#);
+    rig.events(1);
+    rig.client(INITIALIZE);
+    rig.head(2, 429, &[]);
+    rig.chunk(1, &format!("data: {ANSWER}\n\n"));
+    rig.client(&INITIALIZE.replace(r#""id":1"#, r#""id":11"#));
+    rig.client(LIST);
+    rig.chunk(2, &"x".repeat(401));
+    rig.json(3, &[("mcp-session-id", "s2")], &ANSWER.replace(r#""id":1"#, r#""id":11"#));
+    assert_snapshot!(rig.transcript);
+}
