@@ -193,8 +193,9 @@ impl Shores {
             assert!(!fate.cancelled, "{id} was cancelled, yet: {message}");
             fate.replies += 1;
             assert_eq!(fate.replies, 1, "answered twice: {message}");
-            if fate.settles_session && message.get("result").is_some() {
-                self.current = self.offered.clone();
+            if fate.settles_session {
+                // One that fails ends the session before it too, even if it never left.
+                self.current = self.offered.clone().filter(|_| message.get("result").is_some());
             }
             // An error of the ferry's own, which has to be honest where it matters.
             if message["error"]["data"]["maybeProcessed"] == false && !fate.harmless {
