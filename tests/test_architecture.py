@@ -37,6 +37,35 @@ SOURCES = {
 }
 """Each module of the shell and what of the package it may import; the rest must be the standard library."""
 
+BENCH = {
+    "__init__": {"options", "command"},
+    "carrier": {"plan"},
+    "child": set[str](),
+    "command": {
+        "carrier",
+        "ferry_carrier",
+        "figures",
+        "options",
+        "picture",
+        "plan",
+        "report",
+        "runner",
+        "view",
+    }
+    | {"orjson"},
+    "ferry_carrier": {"carrier", "child", "plan", "orjson"},
+    "figures": {"carrier", "plan", "hdrh"},
+    "options": {"plan"},
+    "picture": {"report", "hdrh", "matplotlib"},
+    "plan": set[str](),
+    "report": {"carrier", "figures", "options", "hdrh"},
+    "runner": {"carrier", "figures", "plan"},
+    "view": {"figures", "plan", "report", "rich"},
+}
+"""Each module of the load command, and what it may import of the command and of others' packages. All of them
+may know the shell; nothing of the shell but the command line's dispatch may know them."""
+EXTRA = {"hdrh", "matplotlib", "orjson", "rich"}
+
 
 def dependencies(kind: str | None) -> dict[str, set[str]]:
     """Each crate of the workspace and its direct dependencies (kind None: those it is built with)."""
@@ -83,3 +112,20 @@ def test_a_module_of_the_shell_imports_what_it_may(module: str) -> None:
 
 def test_every_module_of_the_shell_has_its_row() -> None:
     assert {path.stem for path in (ROOT / "python" / "mcp_ferry").glob("*.py")} == set(SOURCES)
+
+
+@pytest.mark.parametrize("module", BENCH)
+def test_a_module_of_the_load_command_imports_what_it_may(module: str) -> None:
+    found = imports(ROOT / "python" / "mcp_ferry" / "bench" / f"{module}.py")
+    shell = {f"mcp_ferry.{name}" for name in SOURCES if name != "demo"} | {"mcp_ferry", "mcp_ferry._ferry"}
+    own = {name.removeprefix("mcp_ferry.bench.") for name in found if name.startswith("mcp_ferry.bench.")}
+    others = {name.partition(".")[0] for name in found if not name.startswith("mcp_ferry")}
+    assert own | others & EXTRA <= BENCH[module]
+    assert others - EXTRA <= set(sys.stdlib_module_names)
+    assert {name for name in found if name.startswith("mcp_ferry")} <= shell | {"mcp_ferry.bench"} | {
+        f"mcp_ferry.bench.{name}" for name in own
+    }
+
+
+def test_every_module_of_the_load_command_has_its_row() -> None:
+    assert {path.stem for path in (ROOT / "python" / "mcp_ferry" / "bench").glob("*.py")} == set(BENCH)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tomllib
 from functools import cache
+from importlib.metadata import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +26,14 @@ PERMITTED = {
 
 BANNED = {"aws-lc-rs", "aws-lc-sys", "native-tls", "openssl", "openssl-sys"}
 """One TLS, rustls, and one crypto provider under it, ring."""
+
+EXTRA = {
+    "hdrhistogram": "OSI Approved :: Apache Software License",
+    "matplotlib": "OSI Approved :: Python Software Foundation License",
+    "orjson": "MPL-2.0 AND (Apache-2.0 OR MIT)",
+    "rich": "MIT",
+}
+"""What `mcp-ferry[bench]` installs beside the wheel; the wheel itself has nothing of it."""
 
 
 def told(*command: str) -> str:
@@ -89,3 +99,13 @@ def test_there_is_one_tls() -> None:
     names = set(linked())
     assert "rustls" in names
     assert names & BANNED == set()
+
+
+def test_the_extra_packages_are_known_with_their_licences() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [re.split(r"[<>=~]", one)[0] for one in project["optional-dependencies"]["bench"]]
+    assert set(wanted) == set(EXTRA)
+    for name, licence in EXTRA.items():
+        fields = ("License-Expression", "License", "Classifier")
+        said = [one for field in fields for one in metadata(name).get_all(field) or []]
+        assert licence in {one.removeprefix("License :: ") for one in said}

@@ -17,7 +17,7 @@ from mcp_ferry.logs import Log, say
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from mcp_ferry._ferry import Config
 
@@ -25,7 +25,9 @@ OK, UNEXPECTED, USAGE = 0, 1, 2
 FLUSH_MS = 200
 """How long the end waits for the last log records to be written."""
 
-USAGE_LINE = "mcp-ferry [OPTIONS] URL\n       mcp-ferry demo [--serve] [--port PORT]"
+USAGE_LINE = """mcp-ferry [OPTIONS] URL
+       mcp-ferry demo [--serve] [--port PORT]
+       mcp-ferry bench [OPTIONS] URL"""
 DESCRIPTION = (
     "Carries MCP between a client that speaks stdio and a server that speaks Streamable HTTP.\n"
     "Start it where the client expects an MCP server command."
@@ -37,6 +39,7 @@ Examples:
   mcp-ferry --header 'X-Api-Key: ${API_KEY}' --timeout 300 https://example.com/mcp
   MCP_SERVER_URL=http://localhost:4444 MCP_AUTH='Bearer TOKEN' mcp-ferry
   mcp-ferry demo
+  mcp-ferry bench --concurrency 16 http://127.0.0.1:8000/mcp
 
 A flag wins over a variable. Exit status: 0 at the normal end, 2 for wrong usage, 1 for the unexpected.
 """
@@ -120,10 +123,17 @@ def build_parser() -> Parser:
         allow_abbrev=False,
         add_help=False,
     )
-    groups = {
-        name: parser.add_argument_group(name) for name in dict.fromkeys(r.group for r in settings.TABLE)
-    }
-    for row in settings.TABLE:
+    add_settings(parser, settings.TABLE)
+    others = parser.add_argument_group("Help")
+    others.add_argument("-h", "--help", action=ShowHelp, nargs=0, help="Show this help and exit.")
+    others.add_argument("--version", action=ShowVersion, nargs=0, help="Show the version and exit.")
+    return parser
+
+
+def add_settings(parser: Parser, rows: Sequence[settings.Setting]) -> None:
+    """Give a parser the flags of settings, in their groups."""
+    groups = {name: parser.add_argument_group(name) for name in dict.fromkeys(row.group for row in rows)}
+    for row in rows:
         group = groups[row.group]
         if not row.flag.startswith("-"):
             group.add_argument(row.name, nargs="?", metavar=row.metavar)
@@ -132,20 +142,16 @@ def build_parser() -> Parser:
         else:
             action = "append" if row.repeats else "store"
             group.add_argument(row.flag, dest=row.name, metavar=row.metavar, action=action)
-    others = parser.add_argument_group("Help")
-    others.add_argument("-h", "--help", action=ShowHelp, nargs=0, help="Show this help and exit.")
-    others.add_argument("--version", action=ShowVersion, nargs=0, help="Show the version and exit.")
-    return parser
 
 
-def read_flags(argv: Sequence[str]) -> dict[str, object]:
-    """The words of the command line by the name of their setting."""
-    known, unknown = build_parser().parse_known_args(argv)
+def parse(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
+    """The words of a command line by what they are for."""
+    known, unknown = parser.parse_known_args(argv)
     if unknown:
         # Only names are repeated: what follows a misspelt --auth is a secret.
         names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         trouble = f"unknown option {names[0]}" if names else "more than one URL"
-        raise UsageError(f"{trouble}; see mcp-ferry --help")
+        raise UsageError(f"{trouble}; see {parser.prog} --help")
     return vars(known)
 
 
@@ -178,11 +184,7 @@ def run(argv: Sequence[str]) -> int:
     """Run the command line and return the exit status. Never raises, and prints no traceback."""
     try:
         hold_standard_descriptors()
-        if argv[:1] == ["demo"]:
-            from mcp_ferry import demo
-
-            return demo.main(argv[1:])
-        return bridge(argv)
+        return dispatch(argv)
     except (UsageError, ConfigError) as error:
         say(f"mcp-ferry: {error}")
         return USAGE
@@ -196,9 +198,22 @@ def run(argv: Sequence[str]) -> int:
         return UNEXPECTED
 
 
+def dispatch(argv: Sequence[str]) -> int:
+    """Do what the first word says; if it is no command, be a bridge."""
+    if argv[:1] == ["demo"]:
+        from mcp_ferry import demo
+
+        return demo.main(argv[1:])
+    if argv[:1] == ["bench"]:
+        from mcp_ferry import bench
+
+        return bench.main(argv[1:])
+    return bridge(argv)
+
+
 def bridge(argv: Sequence[str]) -> int:
     """Carry stdin and stdout until the end."""
-    found = settings.find(read_flags(argv), os.environ)
+    found = settings.find(parse(build_parser(), argv), os.environ)
     if not found.values.get("url"):
         raise UsageError("no URL; give it as the first argument or set MCP_FERRY_URL; see mcp-ferry --help")
     log = open_log(found)
