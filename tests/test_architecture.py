@@ -18,7 +18,7 @@ CRATES = {
     "ferry-io": {"bytes", "ferry-proto", "futures-util", "h2", "http", "http-body", "hyper", "hyper-rustls"}
     | {"hyper-util", "log", "rustix", "rustls", "rustls-platform-verifier", "shlex", "thiserror", "tokio"}
     | {"tower-service", "url"},
-    "ferry-py": {"ferry-io", "ferry-proto", "ferry-server", "libc", "log", "pyo3", "tokio"},
+    "ferry-py": {"bytes", "ferry-io", "ferry-proto", "ferry-server", "libc", "log", "pyo3", "tokio"},
     "ferry-bench": {"bytes", "hdrhistogram", "http", "http-body-util", "hyper", "hyper-util", "memchr", "nix"}
     | {"serde", "serde_json", "thiserror", "tokio"},
     "ferry-server": DATA - {"url"} | {"getrandom", "http-body-util", "hyper", "hyper-util", "tokio"},

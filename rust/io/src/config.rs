@@ -5,10 +5,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ferry_proto::Transport;
 use ferry_proto::headers::is_reserved;
+use ferry_proto::{Terms, Transport};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
@@ -89,6 +90,11 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Config {
     rules: ferry_proto::Config,
+    wires: Arc<Wires>,
+}
+
+/// The part that does not differ between the sessions of one endpoint.
+struct Wires {
     token_source: Option<TokenSource>,
     connect_timeout: Duration,
     tls: rustls::ClientConfig,
@@ -124,6 +130,7 @@ impl Settings {
                 url,
                 headers,
                 renewable: token_source.is_some(),
+                listens: true,
                 transport: transport(self.transport.as_deref().unwrap_or(TRANSPORT))?,
                 response_timeout: seconds("timeout", self.timeout.unwrap_or(TIMEOUT))?,
                 connect_patience: CONNECT_PATIENCE,
@@ -133,19 +140,65 @@ impl Settings {
                     self.max_message_size.unwrap_or(MAX_MESSAGE_SIZE),
                 )?,
             },
-            token_source,
-            connect_timeout: seconds(
-                "connect_timeout",
-                self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-            )?,
-            tls: tls::client_config(&trust)?,
-            proxy: self.proxy.as_deref().map(proxy).transpose()?,
-            insecure,
+            wires: Arc::new(Wires {
+                token_source,
+                connect_timeout: seconds(
+                    "connect_timeout",
+                    self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+                )?,
+                tls: tls::client_config(&trust)?,
+                proxy: self.proxy.as_deref().map(proxy).transpose()?,
+                insecure,
+            }),
         })
     }
 }
 
 impl Config {
+    /// The same for a session of somebody else: with these headers, and this value of
+    /// `Authorization`, in place of its own of those names. Both share their connections.
+    ///
+    /// # Errors
+    /// A header that cannot be used; an `Authorization` value beside a credential that is renewed.
+    pub fn with_headers(
+        &self,
+        given: &[(String, String)],
+        auth: Option<&str>,
+    ) -> Result<Self, ConfigError> {
+        let others = headers(given, auth)?;
+        if let Some(source) = self.token_source()
+            && others.contains_key(AUTHORIZATION)
+        {
+            let message = "an Authorization value or header is given as well; keep one of the two";
+            return Err(ConfigError::new(source.setting(), message));
+        }
+        let mut config = self.clone();
+        for name in others.keys() {
+            config.rules.headers.remove(name);
+        }
+        config.rules.headers.extend(others);
+        Ok(config)
+    }
+
+    /// The same, for a client that wants to hear what the server says unasked, or does not.
+    #[must_use]
+    pub fn listening(mut self, listens: bool) -> Self {
+        self.rules.listens = listens;
+        self
+    }
+
+    /// Whether the two differ in nothing but what a session may have of its own, so that they can
+    /// share connections.
+    #[must_use]
+    pub fn shares_wires(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.wires, &other.wires)
+    }
+
+    /// Whether nobody else has wires like these.
+    pub(crate) fn is_last_with_its_wires(&self) -> bool {
+        Arc::strong_count(&self.wires) == 1
+    }
+
     /// What the rules need to know.
     #[must_use]
     pub fn rules(&self) -> &ferry_proto::Config {
@@ -155,31 +208,31 @@ impl Config {
     /// Where the credential comes from, if it can be had again.
     #[must_use]
     pub fn token_source(&self) -> Option<&TokenSource> {
-        self.token_source.as_ref()
+        self.wires.token_source.as_ref()
     }
 
     /// How long a connection may take, name lookup and TLS included.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
+        self.wires.connect_timeout
     }
 
     /// Whom to trust, and as whom to appear.
     #[must_use]
     pub fn tls(&self) -> &rustls::ClientConfig {
-        &self.tls
+        &self.wires.tls
     }
 
     /// The proxy that was asked for by name; it may hold a password.
     #[must_use]
     pub fn proxy(&self) -> Option<&Url> {
-        self.proxy.as_ref()
+        self.wires.proxy.as_ref()
     }
 
     /// Whether any certificate is accepted.
     #[must_use]
     pub fn insecure(&self) -> bool {
-        self.insecure
+        self.wires.insecure
     }
 
     /// The endpoint as it may be shown: keys are sometimes put into the query, so it is left out.
@@ -197,16 +250,27 @@ impl fmt::Debug for Config {
                 "headers",
                 &self.rules.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
             )
-            .field("token_source", &self.token_source)
+            .field("token_source", &self.token_source())
             .field("transport", &self.rules.transport)
             .field("timeout", &self.rules.response_timeout)
-            .field("connect_timeout", &self.connect_timeout)
+            .field("connect_timeout", &self.connect_timeout())
             .field("concurrency", &self.rules.concurrency)
             .field("max_message_size", &self.rules.max_message)
-            .field("insecure", &self.insecure)
-            .field("proxy", &self.proxy.as_ref().map(shown))
+            .field("insecure", &self.insecure())
+            .field("proxy", &self.proxy().map(shown))
             .finish_non_exhaustive()
     }
+}
+
+/// What a client may ask for one message: headers, and seconds that the server may be silent.
+///
+/// # Errors
+/// A header or a time that cannot be used.
+pub fn terms(given: &[(String, String)], timeout: Option<f64>) -> Result<Terms, ConfigError> {
+    Ok(Terms {
+        headers: headers(given, None)?,
+        response_timeout: timeout.map(|value| seconds("timeout", value)).transpose()?,
+    })
 }
 
 /// An address without what may be secret in it.

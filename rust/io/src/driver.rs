@@ -1,22 +1,20 @@
 //! The one loop: it holds the bridge, tells it what happened and does what it says.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use ferry_proto::{Action, Bridge, ExchangeId, ExitReason, Frame, Input};
+use ferry_proto::{Action, Bridge, ExchangeId, ExitReason, Input};
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, StreamExt, StreamFuture};
 use futures_util::{FutureExt, Stream};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep, timeout};
 
+use crate::client::{ClientInput, ClientOutput};
 use crate::config::Config;
-use crate::error::RunError;
 use crate::http::{Client, Exchange};
-use crate::stdio::{Outbox, Source};
 use crate::tokens::Tokens;
 
 /// From a signal to the end of the loop, whatever else happens; with what the process needs to
@@ -29,64 +27,60 @@ const FLUSH_STALL: Duration = Duration::from_secs(5);
 
 /// Runs a bridge between the client's two ends and the configured endpoint, until it exits.
 ///
-/// `notices` brings what comes from neither: signals, and word of the client's end.
-///
-/// # Errors
-/// [`RunError::Http`] if there is no client for this configuration.
-pub async fn drive<R, W, N>(
+/// `http` has the connections, `notices` brings what comes from neither shore: signals, and word of
+/// the client's end.
+pub async fn drive<I, O, N>(
     config: &Config,
-    reader: R,
-    writer: W,
+    http: Client,
+    input: I,
+    output: O,
     notices: N,
-) -> Result<ExitReason, RunError>
+) -> ExitReason
 where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    I: ClientInput,
+    O: ClientOutput,
     N: Stream<Item = Input> + Unpin,
 {
-    let rules = config.rules().clone();
-    if config.insecure() {
-        log::warn!(
-            target: "mcp_ferry.wires",
-            "certificates are not checked: anyone on the way can read and change everything"
-        );
-    }
     let driver = Driver {
-        client: Client::new(config)?,
-        source: Some(Source::new(reader, rules.max_message)),
-        outbox: Outbox::new(writer),
+        http,
+        input: Some(input),
+        output,
         notices,
         tokens: Tokens::new(config.token_source().cloned()),
         // Keys of the standard hash maps come from the system's randomness.
-        bridge: Bridge::new(rules, RandomState::new().build_hasher().finish(), Instant::now()),
+        bridge: Bridge::new(
+            config.rules().clone(),
+            RandomState::new().build_hasher().finish(),
+            Instant::now(),
+        ),
         running: FuturesUnordered::new(),
-        parked: HashMap::new(),
-        handles: HashMap::new(),
+        parked: BTreeMap::new(),
+        handles: BTreeMap::new(),
         alarm: Alarm::default(),
         server_first: false,
         gone: false,
         deadline: None,
         exit: None,
     };
-    Ok(driver.run().await)
+    driver.run().await
 }
 
 /// An exchange that can be closed from outside.
 type Live = Abortable<Exchange>;
 
-struct Driver<R, W, N> {
+struct Driver<I, O, N> {
     bridge: Bridge,
-    client: Client,
+    http: Client,
     /// `None` once the client's input has ended.
-    source: Option<Source<R>>,
-    outbox: Outbox<W>,
+    input: Option<I>,
+    output: O,
     notices: N,
     tokens: Tokens,
     /// Exchanges whose next input is awaited.
     running: FuturesUnordered<StreamFuture<Live>>,
     /// Exchanges that are not read, because too much waits for the client.
-    parked: HashMap<ExchangeId, Live>,
-    handles: HashMap<ExchangeId, AbortHandle>,
+    parked: BTreeMap<ExchangeId, Live>,
+    handles: BTreeMap<ExchangeId, AbortHandle>,
     alarm: Alarm,
     /// Which shore is asked first; alternates, so that neither can starve the other.
     server_first: bool,
@@ -97,10 +91,10 @@ struct Driver<R, W, N> {
     exit: Option<ExitReason>,
 }
 
-impl<R, W, N> Driver<R, W, N>
+impl<I, O, N> Driver<I, O, N>
 where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
+    I: ClientInput,
+    O: ClientOutput,
     N: Stream<Item = Input> + Unpin,
 {
     async fn run(mut self) -> ExitReason {
@@ -115,16 +109,16 @@ where
             let now = Instant::now();
             match input {
                 Input::Shutdown => self.deadline = Some(now + PATIENCE_AFTER_SIGNAL),
-                Input::ClientClosed => self.source = None,
+                Input::ClientClosed => self.input = None,
                 Input::ClientGone => {
                     self.gone = true;
-                    self.outbox.clear();
+                    self.output.clear();
                 }
                 Input::Tick if self.deadline.is_some_and(|deadline| now >= deadline) => {
                     self.exit = Some(ExitReason::Shutdown);
                     continue;
                 }
-                Input::ClientFrame(_) => {
+                Input::ClientFrame(_) | Input::ClientMessage(..) => {
                     if let Some(token) = self.tokens.changed(now) {
                         self.bridge.handle(now, Input::Token(Ok(token)));
                         self.carry_out();
@@ -140,10 +134,10 @@ where
         while let Some(action) = self.bridge.poll_action() {
             match action {
                 Action::Write(_) if self.gone => {}
-                Action::Write(message) => self.outbox.push(message),
+                Action::Write(message) => self.output.push(message),
                 Action::Open(id, request) => {
                     let (exchange, handle) =
-                        futures_util::stream::abortable(self.client.open(id, request));
+                        futures_util::stream::abortable(self.http.open(id, request));
                     self.handles.insert(id, handle);
                     self.running.push(exchange.into_future());
                 }
@@ -158,7 +152,7 @@ where
             }
         }
         let bridge = &self.bridge;
-        let awake = self.parked.extract_if(|id, _| bridge.reads_server(*id));
+        let awake = self.parked.extract_if(.., |id, _| bridge.reads_server(*id));
         self.running.extend(awake.map(|(_, exchange)| exchange.into_future()));
     }
 
@@ -166,7 +160,7 @@ where
     /// those that arrive together leave together, and none waits for a clock.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
         if let Poll::Ready(Some(notice)) = self.notices.poll_next_unpin(cx) {
-            let known = matches!(notice, Input::ClientClosed) && self.source.is_none()
+            let known = matches!(notice, Input::ClientClosed) && self.input.is_none()
                 || matches!(notice, Input::ClientGone) && self.gone;
             if !known {
                 return Poll::Ready(notice);
@@ -178,8 +172,8 @@ where
         if self.alarm.poll(cx).is_ready() {
             return Poll::Ready(Input::Tick);
         }
-        if self.outbox.is_worth_a_call()
-            && let Poll::Ready(input) = self.poll_outbox(cx)
+        if self.output.is_worth_a_call()
+            && let Poll::Ready(input) = self.poll_output(cx)
         {
             return Poll::Ready(input);
         }
@@ -194,14 +188,12 @@ where
                 return Poll::Ready(input);
             }
         }
-        self.poll_outbox(cx)
+        self.poll_output(cx)
     }
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
-        match &mut self.source {
-            Some(source) if self.bridge.reads_client() => source
-                .poll_frame(cx)
-                .map(|frame: Option<Frame>| frame.map_or(Input::ClientClosed, Input::ClientFrame)),
+        match &mut self.input {
+            Some(input) if self.bridge.reads_client() => input.poll_input(cx),
             _ => Poll::Pending,
         }
     }
@@ -221,8 +213,8 @@ where
         Poll::Pending
     }
 
-    fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
-        self.outbox.poll_progress(cx).map(|progress| match progress {
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        self.output.poll_progress(cx).map(|progress| match progress {
             Ok(bytes) => Input::Written(bytes),
             Err(error) => {
                 log::debug!(target: "mcp_ferry.wires", "the client no longer reads: {}", error.kind());
@@ -239,12 +231,12 @@ where
             ExitReason::ClientGone => return,
         };
         let began = Instant::now();
-        while !self.outbox.is_empty() {
+        while !self.output.is_empty() {
             let left = match reason {
                 ExitReason::Shutdown => patience.saturating_sub(began.elapsed()),
                 _ => patience,
             };
-            let progress = std::future::poll_fn(|cx| self.outbox.poll_progress(cx));
+            let progress = std::future::poll_fn(|cx| self.output.poll_progress(cx));
             if !matches!(timeout(left, progress).await, Ok(Ok(_))) {
                 log::warn!(target: "mcp_ferry.wires", "the client did not read all that it was owed");
                 return;

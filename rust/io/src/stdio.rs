@@ -9,8 +9,10 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use ferry_proto::{Frame, Framer};
+use ferry_proto::{Frame, Framer, Input};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+use crate::client::{ClientInput, ClientOutput};
 
 #[cfg(not(unix))]
 mod elsewhere;
@@ -76,6 +78,12 @@ impl<R: AsyncRead + Unpin> Source<R> {
     }
 }
 
+impl<R: AsyncRead + Unpin> ClientInput for Source<R> {
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        self.poll_frame(cx).map(|frame| frame.map_or(Input::ClientClosed, Input::ClientFrame))
+    }
+}
+
 /// Messages on their way to the client, each of which leaves with one LF after it.
 #[derive(Debug)]
 pub struct Outbox<W> {
@@ -93,50 +101,6 @@ impl<W: AsyncWrite + Unpin> Outbox<W> {
     /// An empty outbox.
     pub fn new(writer: W) -> Self {
         Self { writer, queue: VecDeque::new(), waiting: 0, unflushed: 0, dirty: false }
-    }
-
-    /// Adds one message, without its line end.
-    pub fn push(&mut self, message: Bytes) {
-        self.waiting += message.len();
-        self.queue.push_back(message);
-    }
-
-    /// Whether everything has left.
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty() && !self.dirty
-    }
-
-    /// Whether waiting for more to join would gain nothing.
-    pub fn is_worth_a_call(&self) -> bool {
-        self.queue.len() >= BATCH || self.waiting >= ENOUGH
-    }
-
-    /// Drops everything: nobody reads any more.
-    pub fn clear(&mut self) {
-        self.queue.clear();
-        self.waiting = 0;
-        self.unflushed = 0;
-        self.dirty = false;
-    }
-
-    /// Writes once, and yields how many bytes have left, line ends not counted. Pending while there
-    /// is nothing to write.
-    ///
-    /// # Errors
-    /// Whatever the writer says; nothing can be delivered after that.
-    pub fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if !self.queue.is_empty()
-            && let Poll::Ready(taken) = self.poll_write(cx)?
-        {
-            self.unflushed += self.settle(taken);
-            self.dirty = true;
-        }
-        if !self.dirty {
-            return Poll::Pending;
-        }
-        ready!(Pin::new(&mut self.writer).poll_flush(cx))?;
-        self.dirty = false;
-        Poll::Ready(Ok(std::mem::take(&mut self.unflushed)))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -174,5 +138,42 @@ impl<W: AsyncWrite + Unpin> Outbox<W> {
         }
         self.waiting -= of_messages;
         of_messages
+    }
+}
+
+impl<W: AsyncWrite + Unpin> ClientOutput for Outbox<W> {
+    fn push(&mut self, message: Bytes) {
+        self.waiting += message.len();
+        self.queue.push_back(message);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && !self.dirty
+    }
+
+    fn is_worth_a_call(&self) -> bool {
+        self.queue.len() >= BATCH || self.waiting >= ENOUGH
+    }
+
+    fn clear(&mut self) {
+        self.queue.clear();
+        self.waiting = 0;
+        self.unflushed = 0;
+        self.dirty = false;
+    }
+
+    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.queue.is_empty()
+            && let Poll::Ready(taken) = self.poll_write(cx)?
+        {
+            self.unflushed += self.settle(taken);
+            self.dirty = true;
+        }
+        if !self.dirty {
+            return Poll::Pending;
+        }
+        ready!(Pin::new(&mut self.writer).poll_flush(cx))?;
+        self.dirty = false;
+        Poll::Ready(Ok(std::mem::take(&mut self.unflushed)))
     }
 }

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 
 /// What a person can say about TLS; the default trusts what the system trusts.
 #[derive(Clone, Debug, Default)]
@@ -226,5 +226,15 @@ impl ServerCertVerifier for Gullible {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Says it loudly where certificates are not checked.
+pub(crate) fn warn_if_unchecked(config: &Config) {
+    if config.insecure() {
+        log::warn!(
+            target: "mcp_ferry.wires",
+            "certificates are not checked: anyone on the way can read and change everything"
+        );
     }
 }

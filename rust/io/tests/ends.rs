@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 use bytes::Bytes;
+use ferry_io::client::ClientOutput;
 use ferry_io::stdio::{Outbox, Reader, Source, Writer, direct_input, direct_output};
 use ferry_proto::Frame;
 use futures_util::future::poll_immediate;

@@ -1,10 +1,12 @@
 //! The whole loop, between a client in memory and the strict server on loopback.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here is the test")]
 
-use ferry_io::driver::drive;
+use ferry_io::driver;
+use ferry_io::http::Client as Http;
+use ferry_io::stdio::{Outbox, Source};
 use ferry_io::{Config, Settings};
 use ferry_proto::{ExitReason, Input};
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::net::TcpListener;
 
@@ -40,6 +42,18 @@ impl Client {
     }
 }
 
+/// A ferry between these two ends.
+async fn drive(
+    config: &Config,
+    input: DuplexStream,
+    output: DuplexStream,
+    notices: impl Stream<Item = Input> + Unpin,
+) -> ExitReason {
+    let input = Source::new(input, config.rules().max_message);
+    let http = Http::new(config).unwrap();
+    driver::drive(config, http, input, Outbox::new(output), notices).await
+}
+
 /// A client, and the two ends for the ferry.
 fn client() -> (Client, DuplexStream, DuplexStream) {
     let (to, input) = duplex(64);
@@ -63,7 +77,7 @@ async fn lines_written_at_once_are_answered_and_the_end_is_clean() {
         assert_eq!(rest, "");
     };
     let (reason, ()) = tokio::join!(ferry, conversation);
-    assert_eq!(reason.unwrap(), ExitReason::ClientClosed);
+    assert_eq!(reason, ExitReason::ClientClosed);
 }
 
 #[tokio::test]
@@ -92,7 +106,7 @@ async fn many_calls_at_once_are_each_answered() {
     };
     let ferry = drive(&config, input, output, stream::pending());
     let (reason, (), count) = tokio::join!(ferry, write, read);
-    assert_eq!((reason.unwrap(), count), (ExitReason::ClientClosed, 201));
+    assert_eq!((reason, count), (ExitReason::ClientClosed, 201));
 }
 
 #[tokio::test]
@@ -109,7 +123,7 @@ async fn a_client_that_does_not_read_ends_it() {
         to
     };
     let (reason, _to) = tokio::join!(ferry, conversation);
-    assert_eq!(reason.unwrap(), ExitReason::ClientGone);
+    assert_eq!(reason, ExitReason::ClientGone);
 }
 
 #[tokio::test]
@@ -124,5 +138,5 @@ async fn a_signal_ends_it_even_if_the_server_says_nothing() {
         Input::Shutdown
     });
     let reason = drive(&config, input, output, Box::pin(notices).chain(stream::pending())).await;
-    assert_eq!(reason.unwrap(), ExitReason::Shutdown);
+    assert_eq!(reason, ExitReason::Shutdown);
 }

@@ -81,6 +81,7 @@ fn machine(times: u32) {
         headers: HeaderMap::new(),
         renewable: false,
         transport: Transport::Auto,
+        listens: true,
         response_timeout: Duration::from_secs(60),
         connect_patience: Duration::from_secs(10),
         concurrency: 64,

@@ -47,7 +47,7 @@ impl Bridge {
         exchange.sent = true;
         // That a stream may be gone on with is no word of the request yet.
         if exchange.deadline.is_some() && exchange.owes() && exchange.resume.last_id.is_none() {
-            exchange.deadline = Some(self.now + self.config.response_timeout);
+            exchange.deadline = Some(self.now + exchange.patience(&self.config));
         }
         if head.status.is_success() {
             self.lane.let_go(number);
@@ -145,7 +145,7 @@ impl Bridge {
             }
             // Every reply comes by the stream.
             exchange.stage = Stage::Elsewhere;
-            exchange.deadline = Some(self.now + self.config.response_timeout);
+            exchange.deadline = Some(self.now + exchange.patience(&self.config));
             return self.put(number, exchange);
         }
         if !exchange.is_modern() && self.listener.is_some() {
@@ -195,7 +195,7 @@ impl Bridge {
     pub(crate) fn on_chunk(&mut self, id: ExchangeId, piece: Bytes) {
         let Some(mut exchange) = self.take(id) else { return };
         let number = id.number;
-        let timeout = self.now + self.config.response_timeout;
+        let timeout = self.now + exchange.patience(&self.config);
         let mut heard = true;
         let fits = match std::mem::replace(&mut exchange.stage, Stage::Asked) {
             Stage::Whole(mut whole) => {

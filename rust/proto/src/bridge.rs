@@ -47,6 +47,9 @@ pub struct Config {
     pub renewable: bool,
     /// Which transport the server speaks.
     pub transport: Transport,
+    /// Whether what a server says unasked is wanted from the start: a session then has a GET stream as
+    /// soon as it is open. If not, [`Input::Listen`] asks for it later.
+    pub listens: bool,
     /// How long an exchange may be silent before its request gets an error.
     pub response_timeout: Duration,
     /// How long a server that cannot be reached is tried again.
@@ -188,6 +191,10 @@ impl Bridge {
         self.now = now.max(self.now);
         match input {
             Input::ClientFrame(frame) => self.on_frame(frame),
+            Input::ClientMessage(message, terms) => {
+                self.on_client_message(&message, terms.as_ref());
+            }
+            Input::Listen => self.on_listen(),
             Input::ClientClosed => self.on_client_closed(),
             Input::Sent(id) => self.on_sent(id),
             Input::Head(id, head) => self.on_head(id, head),
@@ -301,8 +308,8 @@ impl Bridge {
 
     /// Gives an exchange the whole response timeout again, if its silence counts at all.
     pub(crate) fn restart_clock(&mut self, number: u64) {
-        let deadline = self.now + self.config.response_timeout;
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        let deadline = self.now + exchange.patience(&self.config);
         if exchange.deadline.is_some() {
             exchange.deadline = Some(deadline);
             self.arm(deadline);

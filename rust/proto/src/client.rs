@@ -1,5 +1,7 @@
 //! What the client writes: frames become messages on their way, or are answered at once.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::bridge::Bridge;
@@ -8,33 +10,44 @@ use crate::exchange::{Exchange, Stage};
 use crate::frame::Frame;
 use crate::message::{self, Id, Malformed, Message, Shape};
 use crate::outgoing::{Lasting, Outgoing, Owed, What};
-use crate::outline::Outline;
+use crate::outline::{Outline, Outliner};
 use crate::reply::{Failure, Kind};
+use crate::seam::Terms;
 use crate::session::Phase;
 
 impl Bridge {
     pub(crate) fn on_frame(&mut self, frame: Frame) {
         match frame {
-            Frame::Line(line) => self.on_line(&line),
+            Frame::Line(line) => self.on_line(&line, None),
             Frame::TooLong(outline) => self.on_too_long(&outline),
         }
     }
 
-    fn on_line(&mut self, line: &Bytes) {
+    /// A message that needed no framing, and so was not measured yet.
+    pub(crate) fn on_client_message(&mut self, message: &Bytes, terms: Option<&Arc<Terms>>) {
+        if message.len() <= self.config.max_message {
+            return self.on_line(message, terms);
+        }
+        let mut outliner = Outliner::default();
+        outliner.push(message);
+        self.on_too_long(&outliner.finish());
+    }
+
+    fn on_line(&mut self, line: &Bytes, terms: Option<&Arc<Terms>>) {
         let text = match std::str::from_utf8(line) {
             Ok(text) => text,
             Err(error) => return self.refuse(&Malformed::Json(error.to_string()), line),
         };
         if message::is_batch(text) {
-            return self.on_batch(line, text);
+            return self.on_batch(line, text, terms);
         }
         match message::peek(text) {
-            Ok(message) => self.on_message(line.clone(), &message),
+            Ok(message) => self.on_message(line.clone(), &message, terms),
             Err(malformed) => self.refuse(&malformed, line),
         }
     }
 
-    fn on_message(&mut self, body: Bytes, message: &Message<'_>) {
+    fn on_message(&mut self, body: Bytes, message: &Message<'_>, terms: Option<&Arc<Terms>>) {
         if let Shape::Response(Some(id)) = message.shape
             && !self.on_answer(id)
         {
@@ -47,10 +60,9 @@ impl Bridge {
         {
             self.modern_version = Some(version.clone().into_owned());
         }
-        let outgoing = match self.era(message, version.as_deref()) {
-            Some(version) => Outgoing::single(body, message, Some(&version)),
-            None => Outgoing::single(body, message, None),
-        };
+        let era = self.era(message, version.as_deref());
+        let mut outgoing = Outgoing::single(body, message, era.as_deref());
+        outgoing.terms = terms.cloned();
         self.accept(outgoing);
     }
 
@@ -112,7 +124,7 @@ impl Bridge {
     }
 
     /// A batch waits at the gate as one: whether it goes through as one depends on the revision.
-    fn on_batch(&mut self, line: &Bytes, text: &str) {
+    fn on_batch(&mut self, line: &Bytes, text: &str, terms: Option<&Arc<Terms>>) {
         let members = match message::split_batch(text) {
             Ok(members) if !members.is_empty() => members,
             Ok(_) => {
@@ -131,7 +143,7 @@ impl Bridge {
                     |message: &Message<'_>| matches!(message.shape, Shape::Response(_));
                 let responses = messages.iter().filter(|message| is_response(message)).count();
                 if responses == messages.len() {
-                    return self.on_members(line, &members);
+                    return self.on_members(line, &members, terms);
                 }
                 let request = |message: &Message<'_>| match message.shape {
                     Shape::Request(id) => Some(Id::within(line, id)),
@@ -140,15 +152,16 @@ impl Bridge {
                 let ids = messages.iter().filter_map(request).collect();
                 let mut outgoing = Outgoing::batch(line.clone(), ids);
                 outgoing.in_parts = responses > 0;
+                outgoing.terms = terms.cloned();
                 self.accept(outgoing);
             }
-            _ => self.on_members(line, &members),
+            _ => self.on_members(line, &members, terms),
         }
     }
 
-    fn on_members(&mut self, line: &Bytes, members: &[&str]) {
+    fn on_members(&mut self, line: &Bytes, members: &[&str], terms: Option<&Arc<Terms>>) {
         for member in members {
-            self.on_line(&message::shared(line, member.as_bytes()));
+            self.on_line(&message::shared(line, member.as_bytes()), terms);
         }
     }
 
@@ -159,6 +172,7 @@ impl Bridge {
             let body = message::shared(&batch.body, member.as_bytes());
             let Ok(message) = message::peek(member) else { continue };
             let mut outgoing = Outgoing::single(body, &message, None);
+            outgoing.terms.clone_from(&batch.terms);
             if let Shape::Response(Some(id)) = message.shape
                 && !self.on_answer(id)
             {
@@ -313,7 +327,7 @@ impl Bridge {
                 if let Ok(text) = std::str::from_utf8(&body)
                     && let Ok(message) = message::peek(text)
                 {
-                    self.on_message(body.clone(), &message);
+                    self.on_message(body.clone(), &message, None);
                 }
             }
         }

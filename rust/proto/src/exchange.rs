@@ -1,12 +1,13 @@
 //! One exchange: a request to the server, and whatever its answer brings.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
+use crate::bridge::Config;
 use crate::frame::Framer;
 use crate::headers::SessionHeaders;
 use crate::outgoing::Outgoing;
@@ -201,6 +202,13 @@ impl Exchange {
     #[must_use]
     pub fn owes(&self) -> bool {
         self.outgoing().is_some_and(|outgoing| !outgoing.owed.is_empty())
+    }
+
+    /// How long the server may be silent about it.
+    #[must_use]
+    pub fn patience(&self, config: &Config) -> Duration {
+        let terms = self.outgoing().and_then(|outgoing| outgoing.terms.as_ref());
+        terms.and_then(|terms| terms.response_timeout).unwrap_or(config.response_timeout)
     }
 
     /// Whether its message is a modern one.

@@ -195,7 +195,7 @@ impl Bridge {
             self.deliver_error(&mut exchange, &refusal.body);
             return self.fail(number, exchange, refusal.failure);
         }
-        let seconds = self.config.response_timeout.as_secs_f64();
+        let seconds = exchange.patience(&self.config).as_secs_f64();
         let failure = Failure {
             maybe_processed: exchange.sent,
             ..Failure::new(

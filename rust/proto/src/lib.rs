@@ -44,4 +44,4 @@ mod tools;
 
 pub use bridge::{Bridge, Config, Transport};
 pub use frame::{Frame, Framer};
-pub use seam::{Action, ExchangeId, ExitReason, Fault, FaultKind, Head, Input, Request};
+pub use seam::{Action, ExchangeId, ExitReason, Fault, FaultKind, Head, Input, Request, Terms};

@@ -1,12 +1,14 @@
 //! A message of the client's on its way to the server.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::load::Weight;
 use crate::message::{Id, Message, Shape, peek, shared, split_batch, string};
 use crate::retry::is_harmless;
+use crate::seam::Terms;
 
 /// One body to POST, and what the rules have to know of it.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Outgoing {
     pub harmless: bool,
     /// Under which token, raw, the server reports progress of it.
     pub progress_token: Option<Bytes>,
+    /// What the client asks for it alone.
+    pub terms: Option<Arc<Terms>>,
     /// What its headers say, if it is modern.
     pub modern: Option<Modern>,
     /// What of it outlasts it: a new session would have to be told.
@@ -160,6 +164,7 @@ impl Outgoing {
             owed,
             harmless: false,
             progress_token: None,
+            terms: None,
             modern: None,
             lasting: None,
             is_response: false,

@@ -263,7 +263,7 @@ impl Bridge {
         verdict: Verdict,
         headers: &HeaderMap,
     ) -> Option<Instant> {
-        let (timeout, patience) = (self.config.response_timeout, self.config.connect_patience);
+        let (timeout, patience) = (exchange.patience(&self.config), self.config.connect_patience);
         // What was waited for has come or failed; the next attempt has its own time.
         exchange.deadline = None;
         match verdict {

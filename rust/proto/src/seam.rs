@@ -4,6 +4,9 @@
 //! [`Action`]s; whoever can do both (stdio, an in-process API, a test with a made-up clock) drives
 //! the same rules.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
@@ -23,6 +26,10 @@ pub struct ExchangeId {
 pub enum Input {
     /// The client wrote something; see [`crate::frame::Framer`].
     ClientFrame(crate::frame::Frame),
+    /// A client in the same process has this message to send, on these terms.
+    ClientMessage(Bytes, Option<Arc<Terms>>),
+    /// The client wants to hear what the server says unasked, from now on: see `Config::listens`.
+    Listen,
     /// End of the client's input: what is owed is still delivered, then the bridge exits.
     ClientClosed,
     /// The last byte of the exchange's request was handed to its connection.
@@ -44,6 +51,15 @@ pub enum Input {
     Shutdown,
     /// The instant that `poll_timeout` named has come.
     Tick,
+}
+
+/// What a client asks for one message, in place of what holds for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Headers besides the bridge's own; one of the same name takes its place. None is reserved.
+    pub headers: HeaderMap,
+    /// How long the server may be silent about it.
+    pub response_timeout: Option<Duration>,
 }
 
 /// What the wires must do now, in this order.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::bridge::Bridge;
+use crate::ending::Ending;
 use crate::exchange::{Exchange, Resume, Role, Stage, Tries, Wait};
 use crate::headers::{self, SessionHeaders};
 use crate::outgoing::{Outgoing, What};
@@ -193,7 +194,6 @@ impl Bridge {
         let waits = self.waits_for(number);
         let session = self.session.headers();
         let token = self.token_generation();
-        let timeout = self.now + self.config.response_timeout;
         let farewell = self.now + FAREWELL_PATIENCE;
         let endpoint = self.now + ENDPOINT_PATIENCE.min(self.config.response_timeout);
         let (now, quiet_until) = (self.now, self.quiet_until);
@@ -201,6 +201,7 @@ impl Bridge {
         let lives_in_stream = self.is_http_sse();
         let own = &self.own_headers;
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        let timeout = self.now + exchange.patience(&self.config);
         if let Some(wait) = waits {
             exchange.stage = Stage::Parked(wait);
             let deadline = *exchange.deadline.get_or_insert(timeout);
@@ -216,7 +217,7 @@ impl Bridge {
         if let Some(outgoing) = exchange.outgoing_mut() {
             outgoing.drop_settled();
         }
-        let (method, headers, body, in_session) = match &exchange.role {
+        let (method, mut headers, body, in_session) = match &exchange.role {
             Role::Client(outgoing) | Role::Refresh(outgoing, _) => match &outgoing.modern {
                 Some(modern) => {
                     let name = modern.name.as_deref();
@@ -263,6 +264,11 @@ impl Bridge {
                 (Method::DELETE, headers::session_delete(own, ended), Bytes::new(), true)
             }
         };
+        if let Some(terms) = exchange.outgoing().and_then(|outgoing| outgoing.terms.as_ref()) {
+            for (name, value) in &terms.headers {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
         exchange.attempt = exchange.attempt.wrapping_add(1);
         exchange.stage = Stage::Asked;
         exchange.on_wire = true;
@@ -350,9 +356,23 @@ impl Bridge {
         }
     }
 
-    /// Opens the session's listener, unless there is one, or the server is known to have none.
+    /// The client wants to hear what the server says unasked.
+    pub(crate) fn on_listen(&mut self) {
+        self.config.listens = true;
+        let is_live = matches!(self.session.phase(), Phase::Live(_));
+        if is_live && self.session.initialized.is_some() && self.ending == Ending::Open {
+            self.open_listener();
+        }
+    }
+
+    /// Opens the session's listener, unless there is one, nobody wants it, or the server is known to
+    /// have none.
     pub(crate) fn open_listener(&mut self) {
-        if self.listener.is_none() && !self.listener_absent && !self.is_http_sse() {
+        if self.config.listens
+            && self.listener.is_none()
+            && !self.listener_absent
+            && !self.is_http_sse()
+        {
             self.listener = Some(self.send(Role::Listener));
         }
     }

@@ -16,13 +16,19 @@ use crate::memory;
 pub(crate) fn run(py: Python<'_>, config: &Bound<'_, Config>) -> PyResult<&'static str> {
     let config = config.get().checked();
     memory::give_back_large_blocks();
-    match py.detach(|| ferry_io::run(config)).map_err(|error| exceptions::run(&error))? {
-        ExitReason::ClientClosed => Ok("client-closed"),
-        ExitReason::ClientGone => Ok("client-gone"),
-        ExitReason::Shutdown => {
-            forget_interrupt(py)?;
-            Ok("shutdown")
-        }
+    let reason = py.detach(|| ferry_io::run(config)).map_err(|error| exceptions::run(&error))?;
+    if reason == ExitReason::Shutdown {
+        forget_interrupt(py)?;
+    }
+    Ok(word(reason))
+}
+
+/// Python's word for why a ferry ended.
+pub(crate) fn word(reason: ExitReason) -> &'static str {
+    match reason {
+        ExitReason::ClientClosed => "client-closed",
+        ExitReason::ClientGone => "client-gone",
+        ExitReason::Shutdown => "shutdown",
     }
 }
 

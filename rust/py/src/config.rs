@@ -1,6 +1,7 @@
 //! Settings from Python.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ferry_io::config::{self, Settings};
 use pyo3::prelude::*;
@@ -13,13 +14,13 @@ use crate::exceptions;
 /// Raises `mcp_ferry.exceptions.ConfigError` for a value that cannot be used.
 #[pyclass(frozen, module = "mcp_ferry._ferry")]
 pub(crate) struct Config {
-    asked: Settings,
-    checked: ferry_io::Config,
+    asked: Arc<Settings>,
+    checked: Arc<ferry_io::Config>,
 }
 
 impl Config {
     /// What was found good.
-    pub(crate) fn checked(&self) -> &ferry_io::Config {
+    pub(crate) fn checked(&self) -> &Arc<ferry_io::Config> {
         &self.checked
     }
 }
@@ -67,8 +68,8 @@ impl Config {
             insecure,
             proxy,
         };
-        let checked = asked.check().map_err(exceptions::config)?;
-        Ok(Self { asked, checked })
+        let checked = Arc::new(asked.check().map_err(exceptions::config)?);
+        Ok(Self { asked: Arc::new(asked), checked })
     }
 
     /// The value that each setting has when it is not given, by name.
@@ -82,6 +83,19 @@ impl Config {
         defaults.set_item("max_message_size", config::MAX_MESSAGE_SIZE)?;
         defaults.set_item("insecure", config::INSECURE)?;
         Ok(defaults)
+    }
+
+    /// The same for somebody else's session: with these headers, and this value of `Authorization`, in
+    /// place of its own of those names. Sessions of both share their connections.
+    #[pyo3(signature = (headers, auth=None, *, listens=true))]
+    fn with_headers(
+        &self,
+        headers: Vec<(String, String)>,
+        auth: Option<&str>,
+        listens: bool,
+    ) -> PyResult<Self> {
+        let checked = self.checked.with_headers(&headers, auth).map_err(exceptions::config)?;
+        Ok(Self { asked: Arc::clone(&self.asked), checked: Arc::new(checked.listening(listens)) })
     }
 
     /// The endpoint.

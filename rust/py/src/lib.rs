@@ -9,6 +9,8 @@ mod exceptions;
 mod logging;
 mod memory;
 mod server;
+#[cfg(unix)]
+mod sessions;
 
 use pyo3::prelude::*;
 
@@ -23,6 +25,9 @@ mod _ferry {
     use crate::logging::{log_flush, log_to};
     #[pymodule_export]
     use crate::server::Server;
+    #[cfg(unix)]
+    #[pymodule_export]
+    use crate::sessions::Sessions;
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name for it")]

@@ -96,6 +96,7 @@ impl Shores {
             headers: HeaderMap::new(),
             renewable: settings.renewable,
             transport: settings.transport,
+            listens: true,
             response_timeout: Duration::from_secs(60),
             connect_patience: Duration::from_secs(10),
             concurrency: settings.concurrency,

@@ -16,6 +16,7 @@ mod credentials;
 mod ending;
 mod honesty;
 mod http_sse;
+mod in_process;
 mod messages;
 mod modern;
 mod opening;

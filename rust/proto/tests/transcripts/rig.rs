@@ -34,6 +34,7 @@ impl Rig {
             headers: HeaderMap::new(),
             renewable: false,
             transport: Transport::Auto,
+            listens: true,
             response_timeout: Duration::from_secs(60),
             connect_patience: Duration::from_secs(10),
             concurrency: 64,
