@@ -151,9 +151,10 @@ where
                 Action::Exit(reason) => self.exit = Some(reason),
             }
         }
-        let bridge = &self.bridge;
-        let awake = self.parked.extract_if(.., |id, _| bridge.reads_server(*id));
-        self.running.extend(awake.map(|(_, exchange)| exchange.into_future()));
+        let may_be_read = |id: &&ExchangeId| self.bridge.reads_server(**id);
+        let awake: Vec<ExchangeId> = self.parked.keys().filter(may_be_read).copied().collect();
+        let awake = awake.iter().filter_map(|id| self.parked.remove(id));
+        self.running.extend(awake.map(StreamExt::into_future));
     }
 
     /// What happens next. Messages for the client are written when nothing else is ready, so that

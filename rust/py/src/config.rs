@@ -88,6 +88,10 @@ impl Config {
     /// The same for somebody else's session: with these headers, and this value of `Authorization`, in
     /// place of its own of those names. Sessions of both share their connections.
     #[pyo3(signature = (headers, auth=None, *, listens=true))]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a list of Python's cannot be borrowed as a slice"
+    )]
     fn with_headers(
         &self,
         headers: Vec<(String, String)>,
