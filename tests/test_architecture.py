@@ -27,12 +27,17 @@ CRATES = {
 socket and a runtime, and nobody but the binding knows Python."""
 
 SOURCES = {
-    "__init__": {"mcp_ferry", "mcp_ferry._ferry", "mcp_ferry.exceptions"},
+    "__init__": {f"mcp_ferry.{name}" for name in ("_ferry", "client", "exceptions", "session")},
     "__main__": {"mcp_ferry.cli"},
     "cli": {"mcp_ferry", "mcp_ferry._ferry", "mcp_ferry.exceptions", "mcp_ferry.logs"},
+    "client": {"mcp_ferry._ferry", "mcp_ferry.opening", "mcp_ferry.session"},
+    "crossing": {"mcp_ferry._ferry", "mcp_ferry.exceptions"},
     "demo": {"mcp_ferry._ferry", "mcp_ferry.cli"},
     "exceptions": set[str](),
     "logs": set[str](),
+    "methods": {"mcp_ferry.exceptions", "mcp_ferry.session"},
+    "opening": {"mcp_ferry.exceptions", "mcp_ferry.session"},
+    "session": {f"mcp_ferry.{name}" for name in ("_ferry", "crossing", "exceptions", "methods", "opening")},
     "settings": {"mcp_ferry.exceptions"},
 }
 """Each module of the shell and what of the package it may import; the rest must be the standard library."""

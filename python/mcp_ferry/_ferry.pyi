@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, final
 
-__all__ = ["Config", "Server", "__version__", "log_flush", "log_to", "run"]
+__all__ = ["Config", "Server", "Sessions", "__version__", "log_flush", "log_to", "run"]
 
 __version__: Final[str]
 
@@ -37,6 +37,15 @@ class Config:
         insecure: bool | None = None,
         proxy: str | None = None,
     ) -> Self: ...
+    def with_headers(
+        self, headers: Sequence[tuple[str, str]], auth: str | None = None, *, listens: bool = True
+    ) -> Config:
+        """The same for somebody else's session; sessions of both share their connections.
+
+        The headers, and `auth` as the value of `Authorization`, stand in place of its own of those names.
+        `listens` tells whether what the server says unasked is wanted from the start.
+        """
+
     @staticmethod
     def defaults() -> dict[str, Any]:
         """The value that each setting has when it is not given, by name."""
@@ -118,6 +127,53 @@ class Server:
         traceback: TracebackType | None,
         /,
     ) -> None: ...
+
+@final
+class Sessions:
+    """Sessions that share one thread and its connections.
+
+    Every method may be called from any thread, and none of them waits but `stop`. What is ordered is carried
+    out at the next `flush`.
+    """
+
+    def __new__(cls) -> Self: ...
+    def open(self, config: Config) -> int:
+        """The number of a new session."""
+
+    def send(
+        self,
+        session: int,
+        message: bytes,
+        headers: Sequence[tuple[str, str]] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Send one JSON-RPC message, with headers and seconds of patience of its own if given.
+
+        Raises `mcp_ferry.exceptions.ConfigError` for one that cannot be used. To a session that has ended
+        nothing is sent.
+        """
+
+    def listen(self, session: int) -> None:
+        """From now on the session hears what the server says unasked."""
+
+    def end(self, session: int, *, at_once: bool = False) -> None:
+        """End a session: after all that is owed has come, or at once."""
+
+    def flush(self) -> None:
+        """Have everything said so far carried out."""
+
+    def fileno(self) -> int:
+        """The descriptor that is readable as long as `take` has something."""
+
+    def take(self, most: int) -> list[tuple[int, int | None, bytes | str]]:
+        """What has come, until its messages have `most` bytes or more; small ones count as 4 KiB.
+
+        Triples of the session, the number of the request that is answered if one is, and the message; where
+        the session has ended, a string that says why in place of a message.
+        """
+
+    def stop(self) -> None:
+        """End all sessions at once and return when that is done, two seconds later at most."""
 
 def run(config: Config) -> Literal["client-closed", "client-gone", "shutdown"]:
     """Carry messages between stdin, stdout and the endpoint until one of them ends or a signal comes.

@@ -1,5 +1,11 @@
 """What can go wrong, as exceptions. The native module raises these too."""
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class FerryError(Exception):
     """The base of every error of this package."""
@@ -16,3 +22,47 @@ class ConfigError(FerryError, ValueError):
         super().__init__(f"{name}: {message}")
         self.name = name
         self.message = message
+
+
+class RequestError(FerryError):
+    """A request has an error for an answer.
+
+    `code` is the JSON-RPC error code, `message` and `data` are what came with it.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+class ServerError(RequestError):
+    """The server answered the request with an error of its own."""
+
+
+class TransportError(RequestError):
+    """The ferry answered the request with an error, because no answer of the server's could be had.
+
+    `kind` names what happened, as docs/errors.md lists it: "unreachable", "cut", "http-status" and so on.
+    `maybe_processed` tells whether the server may have begun to act on the request; if not, it is safe to
+    send it again. `http_status` is the last status that the server gave, `None` if it gave none.
+    """
+
+    def __init__(self, code: int, message: str, data: dict[str, Any]) -> None:
+        super().__init__(code, message, data)
+        self.kind: str = data["kind"]
+        self.maybe_processed: bool = bool(data.get("maybeProcessed"))
+        self.http_status: int | None = data.get("httpStatus")
+
+
+class RequestTimeout(TransportError, TimeoutError):  # noqa: N818 - as TimeoutError, whose kind it is
+    """The server was silent about the request for longer than its timeout."""
+
+
+class SessionClosed(FerryError):  # noqa: N818 - a state, told as an error
+    """The session, or its event loop, has ended: nothing more can be sent, and nothing more will come."""
+
+
+class FellBehind(FerryError):  # noqa: N818 - likewise
+    """More notifications came than an iterator over them was read; those that came after are lost to it."""

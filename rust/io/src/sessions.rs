@@ -11,7 +11,6 @@ mod lane;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -124,8 +123,8 @@ impl Sessions {
         self.desk.bell.notify_one();
     }
 
-    /// What has come, oldest first: some of it, until its messages have `most` bytes or more. Empty
-    /// only if there is nothing.
+    /// What has come, oldest first: some of it, until its messages have `most` bytes or more, where small
+    /// ones count as 4 KiB. Empty only if there is nothing.
     pub fn take(&self, most: usize) -> Vec<Arrival> {
         self.inbox.take(most)
     }
@@ -255,22 +254,4 @@ impl Clients {
         self.0.push((Arc::clone(config), client.clone()));
         Ok(client)
     }
-}
-
-/// For a message on its way out of here: the number of the request that it answers, if it answers
-/// one that has a number.
-fn reply_to(message: &Bytes) -> Option<u64> {
-    let text = std::str::from_utf8(message).ok()?;
-    match ferry_proto::message::peek(text).ok()?.shape {
-        ferry_proto::message::Shape::Response(id) => id?.parse().ok(),
-        _ => None,
-    }
-}
-
-/// The pair of descriptors by which a reader can wait.
-fn signal() -> io::Result<(std::os::unix::net::UnixStream, std::os::unix::net::UnixStream)> {
-    let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
-    reader.set_nonblocking(true)?;
-    writer.set_nonblocking(true)?;
-    Ok((reader, writer))
 }

@@ -15,7 +15,7 @@ use crate::exceptions;
 
 /// Sessions that share one thread and its connections. Every method may be called from any thread,
 /// and none of them waits but `stop`.
-#[pyclass(frozen, module = "mcp_ferry._ferry")]
+#[pyclass(frozen, weakref, module = "mcp_ferry._ferry")]
 pub(crate) struct Sessions(sessions::Sessions);
 
 #[pymethods]

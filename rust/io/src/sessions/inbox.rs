@@ -10,12 +10,17 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use ferry_proto::ExitReason;
+use ferry_proto::message::{Shape, peek};
 
-use super::{Key, reply_to};
+use super::Key;
 
 /// How many bytes of messages may wait here before the sessions keep theirs, and so in the end the
 /// servers are not read. One message may be larger.
 const MOST: usize = 8 * 1024 * 1024;
+
+/// What the least arrival counts for whoever takes it, in bytes: to see to it costs as much as to copy and
+/// parse that many.
+const LEAST: usize = 4 * 1024;
 
 /// Something for the client of a session.
 #[derive(Debug)]
@@ -43,7 +48,7 @@ impl Arrival {
         Self { session, event }
     }
 
-    fn weight(&self) -> usize {
+    fn bytes(&self) -> usize {
         if let Event::Message(_, message) = &self.event { message.len() } else { 0 }
     }
 }
@@ -66,7 +71,9 @@ struct State {
 
 impl Inbox {
     pub(super) fn new() -> io::Result<Self> {
-        let (reader, writer) = super::signal()?;
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
         Ok(Self { state: Mutex::default(), reader, writer })
     }
 
@@ -87,7 +94,7 @@ impl Inbox {
             // It holds one byte at most, so it is never full.
             let _ = (&self.writer).write(&[0]);
         }
-        state.bytes += arrival.weight();
+        state.bytes += arrival.bytes();
         state.arrivals.push_back(arrival);
     }
 
@@ -118,7 +125,7 @@ impl Inbox {
     /// See [`super::Sessions::take`].
     pub(super) fn take(&self, most: usize) -> Vec<Arrival> {
         let mut taken = Vec::new();
-        let mut weight = 0;
+        let (mut weight, mut bytes) = (0, 0);
         let mut state = self.state();
         if state.arrivals.is_empty() {
             return taken;
@@ -126,10 +133,11 @@ impl Inbox {
         while weight < most
             && let Some(arrival) = state.arrivals.pop_front()
         {
-            weight += arrival.weight();
+            bytes += arrival.bytes();
+            weight += arrival.bytes().max(LEAST);
             taken.push(arrival);
         }
-        state.bytes -= weight;
+        state.bytes -= bytes;
         if state.arrivals.is_empty() {
             let _ = (&self.reader).read(&mut [0]);
         }
@@ -149,5 +157,14 @@ impl AsFd for Inbox {
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox").finish_non_exhaustive()
+    }
+}
+
+/// The number of the request that a message answers, if it answers one that has a number.
+fn reply_to(message: &Bytes) -> Option<u64> {
+    let text = std::str::from_utf8(message).ok()?;
+    match peek(text).ok()?.shape {
+        Shape::Response(id) => id?.parse().ok(),
+        _ => None,
     }
 }

@@ -1,0 +1,404 @@
+"""A session with one MCP server, for `async` code: requests, notifications, and what the server asks.
+
+The rules are those of the bridge: the same machine opens the session, finds it again after the server's
+restart, resumes streams, and decides what may be sent twice. Here are only Python's objects around it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+
+from mcp_ferry.crossing import Crossing
+from mcp_ferry.exceptions import (
+    FellBehind,
+    RequestError,
+    RequestTimeout,
+    ServerError,
+    SessionClosed,
+    TransportError,
+)
+from mcp_ferry.methods import Methods
+from mcp_ferry.opening import Opened, opened
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from types import TracebackType
+
+    from mcp_ferry._ferry import Config
+    from mcp_ferry.opening import Era
+
+    Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]] | dict[str, Any]]
+    """Answers what a server asks: takes the `params`, gives the `result`, at once or later."""
+    Progress = Callable[[float, float | None, str | None], object]
+    """Is told how far a request has come: `progress`, `total` and `message`, as the server gives them."""
+
+OWN_CODES = range(-31099, -31000)
+"""The codes of the errors that the ferry gives itself; docs/errors.md lists them."""
+
+MOST_ROUNDS = 32
+"""How often one request may ask for more input (2026-07-28, basic/patterns/mrtr) before that counts as a
+loop."""
+
+MOST_UNREAD = 10_000
+"""How many notifications an iterator keeps for a reader that is slow."""
+
+METHOD_NOT_FOUND = -32601
+INTERNAL_ERROR = -32603
+
+
+class Session(Methods, Crossing):
+    """An open session. `mcp_ferry.connect` makes them.
+
+    Everything but `close` and `aclose` belongs to the event loop that the session was opened on; those two
+    may be called from anywhere, and more than once.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_era",
+        "_gate",
+        "_handlers",
+        "_iterators",
+        "_last_id",
+        "_opened",
+        "_progress",
+        "_waiting",
+    )
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        handlers: Mapping[str, Handler],
+        gate: Gate | None = None,
+    ) -> None:
+        """Only for `mcp_ferry.connect` and `Fleet`: nothing is open yet."""
+        self._last_id = 0
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._progress: dict[int, Progress] = {}
+        self._iterators: list[_Notifications] = []
+        self._handlers = handlers
+        self._asked: dict[Any, asyncio.Task[None]] = {}
+        self._opened = Opened.unknown()
+        self._gate = gate
+        super().__init__(config)
+
+    # -- what the server is ---------------------------------------------------------------------------------
+
+    @property
+    def era(self) -> Era:
+        """Whether the server is "legacy" (2025-11-25 and before) or "modern" (2026-07-28 and later)."""
+        return self._opened.era
+
+    @property
+    def protocol_version(self) -> str:
+        """The revision of MCP that both speak."""
+        return self._opened.version
+
+    @property
+    def server_info(self) -> dict[str, Any]:
+        """What the server calls itself; empty if it does not tell."""
+        return self._opened.server_info
+
+    @property
+    def capabilities(self) -> dict[str, Any]:
+        """What the server can do."""
+        return self._opened.capabilities
+
+    @property
+    def instructions(self) -> str | None:
+        """How the server wants to be used, in words for a model."""
+        return self._opened.instructions
+
+    # -- requests -------------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> Any:
+        """Send a request and return its `result`, parsed.
+
+        `timeout` is how many seconds the server may be silent about it, `headers` go with it alone,
+        `progress` is called with what the server tells on the way. Cancelling the task cancels the request at
+        the server.
+
+        Raises `ServerError` with what the server answered, `TransportError` if no answer could be had,
+        `RequestTimeout` among them, and `SessionClosed`.
+        """
+        parameters = dict(params) if params else {}
+        for _ in range(MOST_ROUNDS):
+            message = await self._exchange(method, parameters, timeout, headers, progress)
+            result = _result(message)
+            if not isinstance(result, dict) or result.get("resultType") != "input_required":
+                return result
+            parameters = await self._with_input(parameters, result)
+        raise ServerError(INTERNAL_ERROR, f"{method} asked for input {MOST_ROUNDS} times")
+
+    async def request_bytes(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+    ) -> bytes:
+        """Send a request and return the whole reply as the server wrote it, unparsed.
+
+        It is a JSON-RPC message with a `result` or an `error`; nothing is raised for the latter.
+        """
+        return await self._exchange(method, dict(params) if params else {}, timeout, headers, progress)
+
+    def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Send a notification. It is never answered, and there is nothing to wait for."""
+        message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+        parameters = self._opened.with_meta(dict(params) if params else {})
+        if parameters:
+            message["params"] = parameters
+        self.send(orjson.dumps(message))
+
+    async def _exchange(
+        self,
+        method: str,
+        params: dict[str, Any],
+        timeout: float | None,
+        headers: Mapping[str, str] | None,
+        progress: Progress | None,
+    ) -> bytes:
+        if asyncio.get_running_loop() is not self._shore.loop:
+            raise SessionClosed("this session is another event loop's; connect on the one that uses it")
+        self._last_id = number = self._last_id + 1
+        message: dict[str, Any] = {"jsonrpc": "2.0", "id": number, "method": method}
+        parameters = self._opened.with_meta(params)
+        if progress is not None:
+            parameters = {**parameters, "_meta": {**parameters.get("_meta", {}), "progressToken": number}}
+            self._progress[number] = progress
+        if parameters:
+            message["params"] = parameters
+        frame = orjson.dumps(message)
+        gate = self._gate
+        if gate is not None:
+            await gate.enter(len(frame))
+        future: asyncio.Future[bytes] = self._shore.loop.create_future()
+        self._waiting[number] = future
+        try:
+            self.send(frame, list(headers.items()) if headers else None, timeout)
+            return await future
+        finally:
+            del self._waiting[number]
+            self._progress.pop(number, None)
+            if gate is not None:
+                gate.leave(len(frame))
+            if future.cancelled() and not self.closed:
+                # "notifications/cancelled" (every revision, basic/utilities/cancellation); towards a modern
+                # server the ferry closes the stream instead.
+                self.notify(
+                    "notifications/cancelled", {"requestId": number, "reason": "cancelled by the caller"}
+                )
+
+    # -- what the server says by itself ---------------------------------------------------------------------
+
+    def notifications(self) -> AsyncIterator[dict[str, Any]]:
+        """What the server tells from now on, as whole messages, progress aside; ends with the session.
+
+        Opens the stream for what servers say unasked. Raises `FellBehind` in the reader if it leaves ten
+        thousand of them unread.
+        """
+        iterator = _Notifications(self)
+        self._iterators.append(iterator)
+        if self.era == "legacy":
+            self.listen()
+        return iterator
+
+    def _arrived(self, reply_to: int | None, message: bytes) -> None:
+        if reply_to is not None:
+            future = self._waiting.get(reply_to)
+            if future is not None and not future.done():
+                future.set_result(message)
+            return
+        parsed = orjson.loads(message)
+        if "id" in parsed:
+            if "method" in parsed:
+                self._asked[parsed["id"]] = asyncio.ensure_future(self._answer(parsed))
+            return
+        params = parsed.get("params") or {}
+        if parsed.get("method") == "notifications/progress":
+            self._report(params)
+            return
+        if parsed.get("method") == "notifications/cancelled":
+            task = self._asked.pop(params.get("requestId"), None)
+            if task is not None:
+                task.cancel()
+        for iterator in self._iterators:
+            iterator.push(parsed)
+
+    def _report(self, params: dict[str, Any]) -> None:
+        progress = self._progress.get(params.get("progressToken", -1))
+        if progress is not None:
+            progress(params.get("progress", 0), params.get("total"), params.get("message"))
+
+    # -- what the server asks -------------------------------------------------------------------------------
+
+    async def _answer(self, question: dict[str, Any]) -> None:
+        reply: dict[str, Any] = {"jsonrpc": "2.0", "id": question["id"]}
+        try:
+            reply["result"] = await self._handle(question)
+        except RequestError as error:
+            reply["error"] = {"code": error.code, "message": error.message}
+        finally:
+            self._asked.pop(question["id"], None)
+        if not self.closed:
+            self.send(orjson.dumps(reply))
+
+    async def _handle(self, question: dict[str, Any]) -> dict[str, Any]:
+        method = question.get("method", "")
+        handler = self._handlers.get(method)
+        if method == "ping":
+            return {}
+        if handler is None:
+            raise ServerError(METHOD_NOT_FOUND, f"this client does not answer {method}")
+        try:
+            result = handler(question.get("params") or {})
+            return await result if inspect.isawaitable(result) else result
+        except RequestError:
+            raise
+        except Exception as error:
+            self._shore.loop.call_exception_handler(
+                {"message": f"the handler of {method} failed", "exception": error}
+            )
+            raise ServerError(INTERNAL_ERROR, f"the client could not answer {method}") from error
+
+    async def _with_input(self, params: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+        """The parameters for the next round of a request that needs input."""
+        asked: dict[str, dict[str, Any]] = result.get("inputRequests") or {}
+        answers = await asyncio.gather(*map(self._handle, asked.values()))
+        following = {name: value for name, value in params.items() if name != "requestState"}
+        following["inputResponses"] = dict(zip(asked, answers, strict=True))
+        if "requestState" in result:
+            following["requestState"] = result["requestState"]
+        return following
+
+    # -- the end --------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Have the session end; what still waits for an answer gets an error. Returns at once."""
+        if self._reason is None:
+            self.end(at_once=bool(self._waiting))
+
+    async def aclose(self) -> None:
+        """Have the session end, and wait until the server has been told, or two seconds are over."""
+        self.close()
+        if not self._shore.is_closed:
+            await self.wait_ended()
+
+    def _ended(self, reason: str) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(SessionClosed(f"the session ended ({reason}) before the answer came"))
+        for task in self._asked.values():
+            task.cancel()
+        for iterator in self._iterators:
+            iterator.end()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _open(self, era: Era | None, client_info: Mapping[str, Any]) -> None:
+        """Find out what the server is, and open a session if it is of the kind that has them."""
+        try:
+            self._opened = await opened(self, era, client_info, _declared(self._handlers))
+        except BaseException:
+            self.close()
+            raise
+
+
+class Gate:
+    """Where requests wait for their turn; `Fleet` has one that counts."""
+
+    async def enter(self, size: int) -> None:
+        """Wait until a request of this many bytes may go."""
+        raise NotImplementedError
+
+    def leave(self, size: int) -> None:
+        """It is answered, or given up."""
+        raise NotImplementedError
+
+
+class _Notifications:
+    """One reader's copy of what the server tells."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._queue: deque[dict[str, Any]] = deque()
+        self._news = asyncio.Event()
+        self._overrun = False
+        self._over = session.closed
+
+    def push(self, message: dict[str, Any]) -> None:
+        if len(self._queue) < MOST_UNREAD:
+            self._queue.append(message)
+        else:
+            self._overrun = True
+        self._news.set()
+
+    def end(self) -> None:
+        self._over = True
+        self._news.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        while not self._queue:
+            if self._overrun:
+                self._leave()
+                raise FellBehind(f"more than {MOST_UNREAD} notifications were not read in time")
+            if self._over:
+                self._leave()
+                raise StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        return self._queue.popleft()
+
+    async def aclose(self) -> None:
+        """Want no more of them."""
+        self.end()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self in self._session._iterators:  # noqa: SLF001 - of one cloth
+            self._session._iterators.remove(self)  # noqa: SLF001
+
+
+def _declared(handlers: Mapping[str, Handler]) -> dict[str, Any]:
+    """The client's capabilities: what it has handlers for."""
+    names = {"sampling/createMessage": "sampling", "elicitation/create": "elicitation", "roots/list": "roots"}
+    return {name: {} for method, name in names.items() if method in handlers}
+
+
+def _result(message: bytes) -> Any:
+    """The result of a reply. Raises the error that it holds instead."""
+    reply = orjson.loads(message)
+    error = reply.get("error")
+    if error is None:
+        return reply.get("result")
+    code, text, data = error.get("code", 0), error.get("message", ""), error.get("data")
+    if code in OWN_CODES and isinstance(data, dict) and "kind" in data:
+        failure = RequestTimeout if data["kind"] == "timeout" else TransportError
+        raise failure(code, text, data)
+    raise ServerError(code, text, data)
