@@ -3,6 +3,7 @@
 
 mod exchanges;
 mod http2;
+mod kept;
 mod proxies;
 mod support;
 mod trust;
