@@ -27,21 +27,25 @@ CRATES = {
 socket and a runtime, and nobody but the binding knows Python."""
 
 SOURCES = {
-    "__init__": {f"mcp_ferry.{name}" for name in ("_ferry", "client", "exceptions", "session")},
+    "__init__": {f"mcp_ferry.{name}" for name in ("_ferry", "client", "exceptions", "fleet", "session")},
     "__main__": {"mcp_ferry.cli"},
     "cli": {"mcp_ferry", "mcp_ferry._ferry", "mcp_ferry.exceptions", "mcp_ferry.logs"},
     "client": {"mcp_ferry._ferry", "mcp_ferry.opening", "mcp_ferry.session"},
     "crossing": {"mcp_ferry._ferry", "mcp_ferry.exceptions"},
     "demo": {"mcp_ferry._ferry", "mcp_ferry.cli"},
     "exceptions": set[str](),
+    "fleet": {f"mcp_ferry.{name}" for name in ("_ferry", "client", "exceptions", "opening", "session")}
+    | {"mcp_ferry.turnstile"},
     "logs": set[str](),
     "methods": {"mcp_ferry.exceptions", "mcp_ferry.session"},
     "opening": {"mcp_ferry.exceptions", "mcp_ferry.session"},
     "session": {f"mcp_ferry.{name}" for name in ("_ferry", "crossing", "exceptions", "methods", "opening")}
     | {"orjson"},
     "settings": {"mcp_ferry.exceptions"},
+    "turnstile": set[str](),
 }
-"""Each module of the shell and what of the package it may import, and whose package else; the rest must be the standard library."""
+"""Each module of the shell and what of the package it may import, and whose else; the rest must be the
+standard library."""
 
 BENCH = {
     "__init__": {"options", "command"},

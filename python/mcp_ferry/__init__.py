@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         SessionClosed,
         TransportError,
     )
+    from mcp_ferry.fleet import Fleet, Statistics
     from mcp_ferry.session import Session
 
 _HOMES = {
@@ -32,6 +33,7 @@ _HOMES = {
         "SessionClosed",
         "TransportError",
     ),
+    "fleet": ("Fleet", "Statistics"),
     "session": ("Session",),
 }
 """Each module and what of it is the package's."""
@@ -41,12 +43,14 @@ __all__ = [
     "ConfigError",
     "FellBehind",
     "FerryError",
+    "Fleet",
     "RequestError",
     "RequestTimeout",
     "Server",
     "ServerError",
     "Session",
     "SessionClosed",
+    "Statistics",
     "TransportError",
     "__version__",
     "connect",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from mcp_ferry.opening import Era
-    from mcp_ferry.session import Gate, Handler
+    from mcp_ferry.session import Handler
 
     Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 
@@ -46,25 +46,18 @@ class Connecting:
     """
 
     def __init__(
-        self,
-        config: Config,
-        *,
-        era: Era | None,
-        client_info: Mapping[str, Any],
-        handlers: Mapping[str, Handler],
-        gate: Gate | None = None,
+        self, config: Config, era: Era | None, client_info: Mapping[str, Any], handlers: Mapping[str, Handler]
     ) -> None:
-        """Only for `connect` and `Fleet`."""
+        """Only for `connect`."""
         self._config = config
         self._era = era
         self._client_info = client_info
         self._handlers = handlers
-        self._gate = gate
         self._session: Session | None = None
 
     async def _connect(self) -> Session:
-        session = Session(self._config, handlers=self._handlers, gate=self._gate)
-        await session._open(self._era, self._client_info)  # noqa: SLF001 - of one cloth
+        session = Session(self._config, handlers=self._handlers)
+        await session.open(self._era, self._client_info)
         return session
 
     def __await__(self) -> Generator[Any, None, Session]:
@@ -112,7 +105,7 @@ def connect(  # noqa: PLR0913 - one for each thing a caller may want, all by nam
     config = configured(url, settings).with_headers(
         pairs(headers), auth, listens=bool(handlers) if listen is None else listen
     )
-    return Connecting(config, era=None if era == "auto" else era, client_info=client_info, handlers=handlers)
+    return Connecting(config, None if era == "auto" else era, client_info, handlers)
 
 
 def handlers_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
 
@@ -138,7 +138,7 @@ class Session(Methods, Crossing):
         parameters = dict(params) if params else {}
         for _ in range(MOST_ROUNDS):
             message = await self._exchange(method, parameters, timeout, headers, progress)
-            result = _result(message)
+            result = self._result(message)
             if not isinstance(result, dict) or result.get("resultType") != "input_required":
                 return result
             parameters = await self._with_input(parameters, result)
@@ -198,13 +198,31 @@ class Session(Methods, Crossing):
             del self._waiting[number]
             self._progress.pop(number, None)
             if gate is not None:
-                gate.leave(len(frame))
-            if future.cancelled() and not self.closed:
+                gate.leave(len(frame), future.result() if _has_answer(future) else None)
+            if future.cancelled() and not self.closed and method != "initialize":
                 # "notifications/cancelled" (every revision, basic/utilities/cancellation); towards a modern
                 # server the ferry closes the stream instead.
                 self.notify(
                     "notifications/cancelled", {"requestId": number, "reason": "cancelled by the caller"}
                 )
+
+    def _result(self, message: bytes) -> Any:
+        """The result of a reply. Raises the error that it holds instead."""
+        reply = orjson.loads(message)
+        error = reply.get("error")
+        if error is None:
+            return reply.get("result")
+        code, text, data = error.get("code", 0), error.get("message", ""), error.get("data")
+        failure: RequestError
+        if code not in OWN_CODES or not isinstance(data, dict) or "kind" not in data:
+            failure = ServerError(code, text, data)
+        elif data["kind"] == "timeout":
+            failure = RequestTimeout(code, text, data)
+        else:
+            failure = TransportError(code, text, data)
+        if self._gate is not None:
+            self._gate.failed(self, failure)
+        raise failure
 
     # -- what the server says by itself ---------------------------------------------------------------------
 
@@ -239,6 +257,8 @@ class Session(Methods, Crossing):
             task = self._asked.pop(params.get("requestId"), None)
             if task is not None:
                 task.cancel()
+        if self._gate is not None:
+            self._gate.told(self, parsed)
         for iterator in self._iterators:
             iterator.push(parsed)
 
@@ -309,6 +329,8 @@ class Session(Methods, Crossing):
             task.cancel()
         for iterator in self._iterators:
             iterator.end()
+        if self._gate is not None:
+            self._gate.ended(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -318,25 +340,36 @@ class Session(Methods, Crossing):
     ) -> None:
         await self.aclose()
 
-    async def _open(self, era: Era | None, client_info: Mapping[str, Any]) -> None:
-        """Find out what the server is, and open a session if it is of the kind that has them."""
+    async def open(self, era: Era | None, client_info: Mapping[str, Any]) -> None:
+        """Find out what the server is, and open the session. Only for `mcp_ferry.connect` and `Fleet`."""
         try:
             self._opened = await opened(self, era, client_info, _declared(self._handlers))
-        except BaseException:
+        except asyncio.CancelledError:
+            # Not waited for: whoever cancels wants to go on.
             self.close()
+            raise
+        except BaseException:
+            await self.aclose()
             raise
 
 
-class Gate:
-    """Where requests wait for their turn; `Fleet` has one that counts."""
+class Gate(Protocol):
+    """Where requests wait for their turn, and what counts them; `Fleet` is one."""
 
     async def enter(self, size: int) -> None:
         """Wait until a request of this many bytes may go."""
-        raise NotImplementedError
 
-    def leave(self, size: int) -> None:
-        """It is answered, or given up."""
-        raise NotImplementedError
+    def leave(self, size: int, answer: bytes | None) -> None:
+        """It has its answer, or none is wanted any more."""
+
+    def failed(self, session: Session, error: RequestError) -> None:
+        """A request has an error for an answer."""
+
+    def told(self, session: Session, message: dict[str, Any]) -> None:
+        """The server told a session something unasked."""
+
+    def ended(self, session: Session) -> None:
+        """A session is over."""
 
 
 class _Notifications:
@@ -391,14 +424,5 @@ def _declared(handlers: Mapping[str, Handler]) -> dict[str, Any]:
     return {name: {} for method, name in names.items() if method in handlers}
 
 
-def _result(message: bytes) -> Any:
-    """The result of a reply. Raises the error that it holds instead."""
-    reply = orjson.loads(message)
-    error = reply.get("error")
-    if error is None:
-        return reply.get("result")
-    code, text, data = error.get("code", 0), error.get("message", ""), error.get("data")
-    if code in OWN_CODES and isinstance(data, dict) and "kind" in data:
-        failure = RequestTimeout if data["kind"] == "timeout" else TransportError
-        raise failure(code, text, data)
-    raise ServerError(code, text, data)
+def _has_answer(future: asyncio.Future[bytes]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
