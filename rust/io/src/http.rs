@@ -99,7 +99,7 @@ impl Client {
             }
             Ticket { request: outgoing, target }
         }));
-        Exchange { id, client: Arc::clone(&self.0), taken, told: false, stage }
+        Exchange { id, client: Arc::clone(&self.0), taken, told: false, stage: Box::new(stage) }
     }
 }
 
@@ -157,7 +157,8 @@ pub struct Exchange {
     taken: Arc<Taken>,
     /// Whether [`Input::Sent`] was yielded.
     told: bool,
-    stage: Stage,
+    /// Apart, because an exchange is moved for each of its inputs.
+    stage: Box<Stage>,
 }
 
 /// A request that was not handed to any connection yet, and where it goes.
@@ -212,7 +213,7 @@ impl Road {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A request or an answer may hold secrets: neither is shown.
-        let stage = match self.stage {
+        let stage = match *self.stage {
             Stage::Beginning(_) => "beginning",
             Stage::Connecting(..) => "connecting",
             Stage::Waiting { .. } => "waiting",
@@ -229,7 +230,7 @@ impl fmt::Debug for Exchange {
 impl Exchange {
     /// Leaves a stage for the next one.
     fn take_stage(&mut self) -> Stage {
-        std::mem::replace(&mut self.stage, Stage::Done)
+        std::mem::replace(&mut *self.stage, Stage::Done)
     }
 
     /// Finds a connection for a request, or begins to open one.
@@ -238,7 +239,7 @@ impl Exchange {
             return self.send(kept, ticket, true);
         }
         let connecting = Arc::clone(&self.client).connect(Arc::clone(&ticket.target));
-        self.stage = Stage::Connecting(Box::pin(connecting), ticket);
+        *self.stage = Stage::Connecting(Box::pin(connecting), ticket);
     }
 
     fn begun(&mut self) -> Option<Input> {
@@ -272,7 +273,7 @@ impl Exchange {
                 (Box::pin(sender.try_send_request(request)), Road::Stream)
             }
         };
-        self.stage = Stage::Waiting { answer, road, reused, target };
+        *self.stage = Stage::Waiting { answer, road, reused, target };
     }
 
     /// Takes what the wait for the answer has led to: its head, or the request once more.
@@ -282,7 +283,7 @@ impl Exchange {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 let head = Some(Head { status: head.status, headers: head.headers });
-                self.stage = Stage::Streaming { head, body, road };
+                *self.stage = Stage::Streaming { head, body, road };
                 None
             }
             Err(mut error) => match error.take_message() {
@@ -304,7 +305,7 @@ impl Exchange {
     }
 
     fn fail(&mut self, error: &(dyn Error + 'static), moment: Moment) -> Input {
-        self.stage = Stage::Done;
+        *self.stage = Stage::Done;
         Input::Finished(self.id, Err(fault::judge(error, moment)))
     }
 
@@ -314,7 +315,7 @@ impl Exchange {
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Input>> {
-        let Stage::Waiting { answer, road, .. } = &mut self.stage else {
+        let Stage::Waiting { answer, road, .. } = &mut *self.stage else {
             return Poll::Ready(None);
         };
         if matches!(road, Road::Stream) {
@@ -324,7 +325,7 @@ impl Exchange {
             Poll::Ready(outcome) => {
                 let failure = self.answered(outcome);
                 // An answer proves that the request went out, even where nobody saw its body go.
-                let answered = matches!(self.stage, Stage::Streaming { .. });
+                let answered = matches!(*self.stage, Stage::Streaming { .. });
                 Poll::Ready(failure.or_else(|| self.tell_if(answered)))
             }
             Poll::Pending => match self.tell_if(self.taken.is_set()) {
@@ -342,7 +343,7 @@ impl Exchange {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Input>> {
-        let Stage::Streaming { head, body, road } = &mut self.stage else {
+        let Stage::Streaming { head, body, road } = &mut *self.stage else {
             return Poll::Ready(None);
         };
         if let Some(head) = head.take() {
@@ -367,7 +368,7 @@ impl Stream for Exchange {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Input>> {
         let this = &mut *self;
         loop {
-            let input = match &mut this.stage {
+            let input = match &mut *this.stage {
                 Stage::Beginning(_) => this.begun(),
                 Stage::Connecting(connecting, _) => {
                     let outcome = ready!(connecting.as_mut().poll(cx));

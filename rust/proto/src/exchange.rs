@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
+use crate::annotations::Annotations;
 use crate::bridge::Config;
 use crate::frame::Framer;
-use crate::headers::SessionHeaders;
-use crate::outgoing::Outgoing;
+use crate::headers::{self, SessionHeaders};
+use crate::outgoing::{Outgoing, What};
 use crate::reply::Failure;
+use crate::seam::Request;
 use crate::sse::Decoder;
 
 /// The most that is set aside at once because a server announced a length. A body that really is
@@ -184,6 +186,67 @@ impl Exchange {
             Stage::Events(decoder) | Stage::Linger(Some(decoder)) => decoder.held(),
             Stage::Lines(framer) => framer.held(),
             _ => 0,
+        }
+    }
+
+    /// What it asks the server now, with the user's `own` headers.
+    #[must_use]
+    pub fn request(
+        &self,
+        own: &HeaderMap,
+        session: &SessionHeaders,
+        annotations: &Annotations,
+    ) -> Request {
+        let fresh = SessionHeaders::default();
+        let session = if self.is_in_session() { session } else { &fresh };
+        let last_event = self.resume.last_id.as_ref();
+        let (method, mut headers) = match &self.role {
+            Role::Client(Outgoing { modern: Some(modern), body, .. })
+            | Role::Refresh(Outgoing { modern: Some(modern), body, .. }, _) => {
+                let name = modern.name.as_deref();
+                let mut headers = headers::modern_post(own, &modern.version, &modern.method, name);
+                if let ("tools/call", Some(tool)) = (modern.method.as_str(), name) {
+                    let text = std::str::from_utf8(body).unwrap_or_default();
+                    annotations.mirror(tool, text, &mut headers);
+                }
+                (Method::POST, headers)
+            }
+            Role::Stream => (Method::GET, headers::stream_get(own, session, None)),
+            Role::Listener => (Method::GET, headers::stream_get(own, session, last_event)),
+            Role::Client(_) | Role::Refresh(..) if last_event.is_some() => {
+                (Method::GET, headers::stream_get(own, session, last_event))
+            }
+            Role::Farewell(ended) => (Method::DELETE, headers::session_delete(own, ended)),
+            Role::Client(_)
+            | Role::Refresh(..)
+            | Role::Reopen(_)
+            | Role::Own(_)
+            | Role::Announce(_) => (Method::POST, headers::legacy_post(own, session)),
+        };
+        if let Some(terms) = self.outgoing().and_then(|outgoing| outgoing.terms.as_ref()) {
+            for (name, value) in &terms.headers {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        let body = match &self.role {
+            _ if method != Method::POST => Bytes::new(),
+            Role::Client(outgoing) | Role::Refresh(outgoing, _) => outgoing.body.clone(),
+            Role::Reopen(body) | Role::Own(body) | Role::Announce(body) => body.clone(),
+            Role::Listener | Role::Stream | Role::Farewell(_) => Bytes::new(),
+        };
+        Request { method, url: self.url.clone(), headers, body }
+    }
+
+    /// Whether its request is one of the session's.
+    #[must_use]
+    pub fn is_in_session(&self) -> bool {
+        match &self.role {
+            Role::Client(outgoing) | Role::Refresh(outgoing, _) => {
+                let opens = outgoing.what == What::Initialize && self.resume.last_id.is_none();
+                outgoing.modern.is_none() && !opens
+            }
+            Role::Reopen(_) | Role::Stream => false,
+            Role::Own(_) | Role::Announce(_) | Role::Listener | Role::Farewell(_) => true,
         }
     }
 

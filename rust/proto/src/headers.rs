@@ -73,10 +73,23 @@ impl SessionHeaders {
     }
 }
 
+/// How many headers the protocol and the HTTP client add to the user's own, without the parameters
+/// that are mirrored: so many have room at once.
+const ADDED: usize = 8;
+
+/// The user's own headers, with room for the others.
+fn beginning(own: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(own.len() + ADDED);
+    for (name, value) in own {
+        headers.append(name, value.clone());
+    }
+    headers
+}
+
 /// The headers of a POST in a legacy session, or outside any.
 #[must_use]
 pub fn legacy_post(own: &HeaderMap, session: &SessionHeaders) -> HeaderMap {
-    let mut headers = own.clone();
+    let mut headers = beginning(own);
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(ACCEPT, EITHER);
     session.put(&mut headers);
@@ -90,7 +103,7 @@ pub fn stream_get(
     session: &SessionHeaders,
     last_event: Option<&Bytes>,
 ) -> HeaderMap {
-    let mut headers = own.clone();
+    let mut headers = beginning(own);
     headers.insert(ACCEPT, EVENTS);
     session.put(&mut headers);
     if let Some(id) = last_event.and_then(|id| HeaderValue::from_bytes(id).ok()) {
@@ -102,7 +115,7 @@ pub fn stream_get(
 /// The headers of the DELETE that ends a session.
 #[must_use]
 pub fn session_delete(own: &HeaderMap, session: &SessionHeaders) -> HeaderMap {
-    let mut headers = own.clone();
+    let mut headers = beginning(own);
     session.put(&mut headers);
     headers
 }
@@ -110,7 +123,7 @@ pub fn session_delete(own: &HeaderMap, session: &SessionHeaders) -> HeaderMap {
 /// The headers of a modern POST: its version, method, and name or URI.
 #[must_use]
 pub fn modern_post(own: &HeaderMap, version: &str, method: &str, name: Option<&str>) -> HeaderMap {
-    let mut headers = own.clone();
+    let mut headers = beginning(own);
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(ACCEPT, EITHER);
     headers.insert(PROTOCOL_VERSION, encoded(version));

@@ -3,15 +3,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::Method;
-
 use crate::bridge::Bridge;
 use crate::ending::Ending;
 use crate::exchange::{Exchange, Resume, Role, Stage, Tries, Wait};
-use crate::headers::{self, SessionHeaders};
 use crate::outgoing::{Outgoing, What};
-use crate::seam::{Action, ExchangeId, Fault, FaultKind, Request};
+use crate::seam::{Action, ExchangeId, Fault, FaultKind};
 use crate::session::{Phase, Step};
 
 /// How long a notification or response may keep those behind it waiting for its acknowledgement.
@@ -199,7 +195,6 @@ impl Bridge {
         let (now, quiet_until) = (self.now, self.quiet_until);
         let generation = self.session.generation();
         let lives_in_stream = self.is_http_sse();
-        let own = &self.own_headers;
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         let timeout = self.now + exchange.patience(&self.config);
         if let Some(wait) = waits {
@@ -217,58 +212,8 @@ impl Bridge {
         if let Some(outgoing) = exchange.outgoing_mut() {
             outgoing.drop_settled();
         }
-        let (method, mut headers, body, in_session) = match &exchange.role {
-            Role::Client(outgoing) | Role::Refresh(outgoing, _) => match &outgoing.modern {
-                Some(modern) => {
-                    let name = modern.name.as_deref();
-                    let mut headers =
-                        headers::modern_post(own, &modern.version, &modern.method, name);
-                    if let ("tools/call", Some(tool)) = (modern.method.as_str(), name) {
-                        let text = std::str::from_utf8(&outgoing.body).unwrap_or_default();
-                        self.annotations.mirror(tool, text, &mut headers);
-                    }
-                    (Method::POST, headers, outgoing.body.clone(), false)
-                }
-                None if exchange.resume.last_id.is_some() => {
-                    let last = exchange.resume.last_id.as_ref();
-                    (Method::GET, headers::stream_get(own, &session, last), Bytes::new(), true)
-                }
-                None => {
-                    let fresh = SessionHeaders::default();
-                    let first = outgoing.what == What::Initialize;
-                    let session = if first { &fresh } else { &session };
-                    (
-                        Method::POST,
-                        headers::legacy_post(own, session),
-                        outgoing.body.clone(),
-                        !first,
-                    )
-                }
-            },
-            Role::Reopen(body) => {
-                let headers = headers::legacy_post(own, &SessionHeaders::default());
-                (Method::POST, headers, body.clone(), false)
-            }
-            Role::Own(body) | Role::Announce(body) => {
-                (Method::POST, headers::legacy_post(own, &session), body.clone(), true)
-            }
-            Role::Listener => {
-                let last = exchange.resume.last_id.as_ref();
-                (Method::GET, headers::stream_get(own, &session, last), Bytes::new(), true)
-            }
-            Role::Stream => {
-                let fresh = SessionHeaders::default();
-                (Method::GET, headers::stream_get(own, &fresh, None), Bytes::new(), false)
-            }
-            Role::Farewell(ended) => {
-                (Method::DELETE, headers::session_delete(own, ended), Bytes::new(), true)
-            }
-        };
-        if let Some(terms) = exchange.outgoing().and_then(|outgoing| outgoing.terms.as_ref()) {
-            for (name, value) in &terms.headers {
-                headers.insert(name.clone(), value.clone());
-            }
-        }
+        let request = exchange.request(&self.own_headers, &session, &self.annotations);
+        let in_session = exchange.is_in_session();
         exchange.attempt = exchange.attempt.wrapping_add(1);
         exchange.stage = Stage::Asked;
         exchange.on_wire = true;
@@ -288,11 +233,10 @@ impl Bridge {
         };
         let deadline = exchange.deadline;
         let id = ExchangeId { number, attempt: exchange.attempt };
-        let url = exchange.url.clone();
         if let Some(deadline) = deadline {
             self.arm(deadline);
         }
-        self.act(Action::Open(id, Request { method, url, headers, body }));
+        self.act(Action::Open(id, request));
     }
 
     /// A stream goes on in its own session or not at all. Whether the exchange ended because of that.
