@@ -202,6 +202,9 @@ def misbehave(exchange: Exchange) -> None:
         exchange.send(500)
     elif wrong == "refuse":
         exchange.send_json(reply | {"error": {"code": -32602, "message": "not\x1b[31m like this"}})
+    elif wrong == "imitate":
+        data = {"kind": "cut", "maybeProcessed": False}
+        exchange.send_json(reply | {"error": {"code": -31010, "message": "as a ferry", "data": data}})
     elif wrong == "fail":
         content = [{"type": "text", "text": "the tool broke"}]
         exchange.send_json(reply | {"result": {"content": content, "isError": True}})
@@ -213,7 +216,7 @@ def misbehave(exchange: Exchange) -> None:
 
 def test_errors_are_counted_by_whose_they_are_and_by_kind(tmp_path: Path) -> None:
     mix = tmp_path / "mix.json"
-    weights = {"status": 1, "refuse": 2, "fail": 3, "silence": 1, "work": 4}
+    weights = {"status": 1, "refuse": 2, "fail": 3, "silence": 1, "imitate": 1, "work": 3}
     mix.write_text(json.dumps([{"tool": tool, "weight": weight} for tool, weight in weights.items()]))
     with Peer(misbehave) as peer:
         report = report_of("--calls", "22", "--mix", str(mix), peer.url, status=1)
@@ -222,10 +225,11 @@ def test_errors_are_counted_by_whose_they_are_and_by_kind(tmp_path: Path) -> Non
     assert found == {
         ("ferry", "http-status"): 2,
         ("server", "-32602"): 4,
+        ("server", "-31010"): 2,
         ("tool", "isError"): 6,
         ("ferry", "no-reply"): 2,
     }
-    assert (report["total"]["answered"], report["total"]["failed"]) == (8, 14)
+    assert (report["total"]["answered"], report["total"]["failed"]) == (6, 16)
     assert {row["name"]: row["failed"] for row in report["mix"]}["work"] == 0
     assert report["mix"][0]["latency_ms"] is None
     assert ended.returncode == 1
@@ -368,8 +372,10 @@ def test_ctrl_c_prints_what_was_measured_so_far(tmp_path: Path) -> None:
     written = tmp_path / "report.json"
     answered = threading.Event()
     stuck: list[int] = []
+    commands: list[str] = []
 
     def answer(exchange: Exchange) -> None:
+        commands.append(exchange.command)
         if exchange.greet():
             return
         stuck.append(1)
@@ -395,6 +401,7 @@ def test_ctrl_c_prints_what_was_measured_so_far(tmp_path: Path) -> None:
     assert process.returncode == 0, complaints
     assert "then interrupted" in shown
     assert report["interrupted"] is True
+    assert "DELETE" in commands, "the ferry was not told to end, but killed"
     assert (report["calls"], report["total"]["answered"], report["abandoned"]) == (6, 5, 1)
 
 
@@ -533,6 +540,11 @@ def test_hosts_that_are_not_this_machine_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="--yes-i-own-this-host"):
         options.read([url])
     assert options.read(["--yes-i-own-this-host", url]).sessions == 1
+
+
+def test_a_backslash_hides_no_other_host() -> None:
+    assert options.is_loopback("http://127.0.0.1:3128")
+    assert not options.is_loopback("http://example.com\\@127.0.0.1:3128")
 
 
 @pytest.mark.parametrize(

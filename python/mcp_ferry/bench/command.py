@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mcp_ferry.bench.options import Options
     from mcp_ferry.bench.report import Report
 
-PRECISE_UP_TO = 100
+PRECISE_UP_TO = 300
 """Sessions up to which select serves: it waits to the microsecond where others wait to the millisecond, but
 it knows no descriptor above 1023."""
 

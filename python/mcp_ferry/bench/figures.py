@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 LOWEST, HIGHEST, DIGITS = 1_000, 3_600_000_000_000, 3
 """Nanoseconds that are told apart, from a microsecond to an hour, to three significant digits."""
-LATE = 1_000_000
-"""Nanoseconds after its time from which on a call has begun late. A timer alone misses by a tenth of it."""
+LATE = 2_000_000
+"""Nanoseconds after its time from which on a call has begun late. The coarsest timers miss by half of it."""
 SECOND = 1_000_000_000
 EXAMPLE = 200
 """Characters of an error that are kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_DURATION = 10.0
 """Seconds, where nothing else says how much."""
-OPEN_LOOP_CONCURRENCY = 128
-"""Calls that a session may have under way with --rate; one that finds no room begins late."""
+PLACES = 128
+"""Calls that may be under way with --rate, all sessions together; one that finds no place begins late."""
 MOST_SESSIONS = 1000
 PICTURES = (".png", ".svg")
 
@@ -129,7 +130,7 @@ def add_load(parser: cli.Parser) -> None:
         type=whole(1, 100_000),
         metavar="N",
         help="Calls that each session has under way at once. "
-        f"(default: 1, with --rate {OPEN_LOOP_CONCURRENCY})",
+        f"(default: 1; with --rate {PLACES}, shared by the sessions)",
     )
     add(
         "--sessions",
@@ -184,14 +185,15 @@ def add_results(parser: cli.Parser) -> None:
 def read(argv: Sequence[str]) -> Options:
     """Understand the command line; raises `UsageError` or `ConfigError`, of one line."""
     flags = cli.parse(build_parser(), argv)
-    at_once, rate = flags["at_once"], flags["rate"]
+    from mcp_ferry._ferry import Config
+
+    sessions, rate = flags["sessions"], flags["rate"]
+    at_once = flags["at_once"] or (1 if rate is None else math.ceil(PLACES / sessions))
     # The ferry's own bound is as usual, or what the load needs.
-    given = flags | {"concurrency": max(at_once or 1, OPEN_LOOP_CONCURRENCY)}
+    given = flags | {"concurrency": max(at_once, Config.defaults()["concurrency"])}
     found = settings.find(given, os.environ)
     if not found.values.get("url"):
         raise UsageError("no URL; give it as the last argument; see mcp-ferry bench --help")
-    from mcp_ferry._ferry import Config
-
     config = cli.configure(found, Config)
     proxy = found.values.get("proxy")
     if not flags["yes_i_own_this_host"]:
@@ -199,7 +201,7 @@ def read(argv: Sequence[str]) -> Options:
     # The proxies of the environment are no part of a way that does not leave this machine.
     direct = {"NO_PROXY": "*"} if proxy is None and is_loopback(config.url) else {}
     load = Load(
-        at_once or (1 if rate is None else OPEN_LOOP_CONCURRENCY),
+        at_once,
         flags["calls"],
         flags["duration"] or (None if flags["calls"] else DEFAULT_DURATION),
         rate,
@@ -211,7 +213,7 @@ def read(argv: Sequence[str]) -> Options:
         environment=environment(given, config.url) | direct,
         timeout=config.timeout,
         via="ferry",
-        sessions=flags["sessions"],
+        sessions=sessions,
         load=load,
         calls=read_calls(flags),
         json=flags["json"],
