@@ -27,6 +27,7 @@ from mcp_ferry.bench.carrier import CarrierEndedError, Failure, Strays
 from mcp_ferry.bench.ferry_carrier import FerryCarrier
 from mcp_ferry.bench.figures import Figures
 from mcp_ferry.bench.plan import Call, Load
+from mcp_ferry.bench.process_carrier import ProcessCarrier
 from mcp_ferry.bench.runner import Runner
 from mcp_ferry.cli import UsageError
 from mcp_ferry.exceptions import ConfigError, FerryError
@@ -35,6 +36,7 @@ from tests.support.peer import Exchange, Peer
 
 BENCH = (sys.executable, "-m", "mcp_ferry", "bench")
 ECHO = ("--tool", "echo", "--arguments", '{"text": "x"}')
+VIA = pytest.mark.parametrize("via", ["ferry", "process"])
 HERE = "http://127.0.0.1:9/mcp"
 
 
@@ -77,6 +79,14 @@ class Seen:
             self.tools[message["params"]["name"]] += 1
 
 
+def greet(exchange: Exchange) -> bool:
+    """What opens and closes a session, and a refusal of the era that knows none."""
+    if isinstance(exchange.message, dict) and exchange.message.get("method") == "server/discover":
+        exchange.send(400)
+        return True
+    return exchange.greet()
+
+
 # What is sent
 
 
@@ -92,10 +102,23 @@ def test_without_a_tool_so_many_pings_are_sent_and_counted_and_shown() -> None:
     assert "Errors" not in ended.stdout
 
 
-def test_calls_are_shared_by_all_sessions_and_warm_up_does_not_count() -> None:
+@VIA
+def test_calls_are_shared_by_all_sessions_and_warm_up_does_not_count(via: str) -> None:
     seen = Seen()
     with Server(observe=seen) as server:
-        arguments = ("--calls", "31", "--warm-up", "7", "--sessions", "3", "--concurrency", "2", *ECHO)
+        arguments = (
+            "--via",
+            via,
+            "--calls",
+            "31",
+            "--warm-up",
+            "7",
+            "--sessions",
+            "3",
+            "--concurrency",
+            "2",
+            *ECHO,
+        )
         report = report_of(*arguments, server.url)
     assert seen.sessions == 3
     assert seen.tools == {"echo": 38}
@@ -128,17 +151,20 @@ def test_a_rotation_spreads_and_never_strays_from_the_weights() -> None:
     assert "".join(rotation.next().name for _ in range(14)) == "aabacaa" * 2
 
 
-def test_settings_reach_the_server_as_variables() -> None:
+@VIA
+def test_settings_reach_the_server(via: str) -> None:
     seen: list[tuple[str, ...]] = []
 
     def answer(exchange: Exchange) -> None:
         seen.append(tuple(exchange.headers[name] for name in ("x-team", "x-key", "authorization")))
-        if not exchange.greet():
+        if not greet(exchange):
             exchange.send_json({"jsonrpc": "2.0", "id": exchange.message["id"], "result": {}})
 
     arguments = ("--header", "X-Team: blue", "--header", "X-Key: ${KEY}", "--auth", "Bearer secret")
     with Peer(answer) as peer:
-        report_of("--calls", "1", *arguments, peer.url, KEY="k-1", MCP_FERRY_HEADERS="X-Team: red")
+        report_of(
+            "--via", via, "--calls", "1", *arguments, peer.url, KEY="k-1", MCP_FERRY_HEADERS="X-Team: red"
+        )
     assert set(seen) == {("blue", "k-1", "Bearer secret")}
     assert options.read([*arguments[-2:], HERE]).environment["MCP_FERRY_AUTH"] == "Bearer secret"
 
@@ -166,7 +192,8 @@ def test_a_call_that_finds_no_place_in_time_is_late_and_its_wait_counts() -> Non
     assert report["total"]["latency_ms"]["max"] >= 140
 
 
-def test_a_server_without_sessions_is_spoken_to_as_it_wants() -> None:
+@VIA
+def test_a_server_without_sessions_is_spoken_to_as_it_wants(via: str) -> None:
     asked: list[Any] = []
 
     def answer(exchange: Exchange) -> None:
@@ -177,14 +204,16 @@ def test_a_server_without_sessions_is_spoken_to_as_it_wants() -> None:
             reply = {"jsonrpc": "2.0", "id": message["id"], "error": error}
             exchange.send(404, json.dumps(reply).encode(), content_type="application/json")
         else:
-            exchange.send_json({"jsonrpc": "2.0", "id": message["id"], "result": {}})
+            result = {"supportedVersions": ["2026-07-28"], "capabilities": {}, "tools": []}
+            exchange.send_json({"jsonrpc": "2.0", "id": message["id"], "result": result})
 
     with Peer(answer) as peer:
-        report = report_of("--calls", "3", peer.url)
+        report = report_of("--via", via, "--calls", "3", peer.url)
     methods = [message["method"] for message in asked]
-    assert methods == ["initialize", "server/discover", "tools/list", "tools/list", "tools/list"]
+    # The API asks the new way first.
+    assert methods == ["initialize"] * (via == "ferry") + ["server/discover"] + ["tools/list"] * 3
     version = "io.modelcontextprotocol/protocolVersion"
-    assert {message["params"]["_meta"][version] for message in asked[1:]} == {"2026-07-28"}
+    assert {message["params"]["_meta"][version] for message in asked[-4:]} == {"2026-07-28"}
     assert report["mix"][0]["name"] == "tools/list"
 
 
@@ -193,7 +222,7 @@ def test_a_server_without_sessions_is_spoken_to_as_it_wants() -> None:
 
 def misbehave(exchange: Exchange) -> None:
     """Answer each tool in its own wrong way."""
-    if exchange.greet():
+    if greet(exchange):
         return
     message = exchange.message
     wrong = message["params"]["name"]
@@ -214,12 +243,13 @@ def misbehave(exchange: Exchange) -> None:
         exchange.send_json(reply | {"result": {"content": []}})
 
 
-def test_errors_are_counted_by_whose_they_are_and_by_kind(tmp_path: Path) -> None:
+@VIA
+def test_errors_are_counted_by_whose_they_are_and_by_kind(via: str, tmp_path: Path) -> None:
     mix = tmp_path / "mix.json"
     weights = {"status": 1, "refuse": 2, "fail": 3, "silence": 1, "imitate": 1, "work": 3}
     mix.write_text(json.dumps([{"tool": tool, "weight": weight} for tool, weight in weights.items()]))
     with Peer(misbehave) as peer:
-        report = report_of("--calls", "22", "--mix", str(mix), peer.url, status=1)
+        report = report_of("--via", via, "--calls", "22", "--mix", str(mix), peer.url, status=1)
         ended = bench("--calls", "11", "--mix", str(mix), peer.url)
     found = {(one["source"], one["kind"]): one["count"] for one in report["errors"]}
     assert found == {
@@ -237,9 +267,10 @@ def test_errors_are_counted_by_whose_they_are_and_by_kind(tmp_path: Path) -> Non
     assert "\x1b" not in ended.stdout
 
 
-def test_a_server_that_is_not_there_is_one_line() -> None:
+@VIA
+def test_a_server_that_is_not_there_is_one_line(via: str) -> None:
     with Peer(lambda exchange: exchange.send(401)) as peer:
-        ended = bench("--calls", "1", peer.url)
+        ended = bench("--via", via, "--calls", "1", peer.url)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("mcp-ferry: ")
     assert "401" in ended.stderr
@@ -274,9 +305,7 @@ for line in sys.stdin:
 
 async def through_wrong_ferry(*methods: str, patience: float = DEADLINE) -> tuple[list[Any], FerryCarrier]:
     """What comes of these calls, one after the other."""
-    carrier = FerryCarrier(
-        clean_environment(), 0.0, command=(sys.executable, "-c", WRONG_FERRY), spare=patience
-    )
+    carrier = FerryCarrier(clean_environment(), patience, (sys.executable, "-c", WRONG_FERRY))
     await carrier.open()
     outcomes: list[Any] = []
     for method in methods:
@@ -315,7 +344,7 @@ def test_the_server_is_answered() -> None:
 
 def test_a_ferry_that_cannot_be_started_is_said() -> None:
     async def start() -> None:
-        await FerryCarrier({}, 1.0, command=("/no/such/program",)).open()
+        await FerryCarrier({}, DEADLINE, ("/no/such/program",)).open()
 
     with pytest.raises(FerryError, match="/no/such/program"):
         asyncio.run(start())
@@ -326,7 +355,7 @@ def test_large_messages_go_through_in_pieces() -> None:
     call = plan.tool_call("echo", {"text": text})
 
     async def send(url: str) -> list[Failure | None]:
-        carrier = FerryCarrier({"MCP_FERRY_URL": url}, DEADLINE)
+        carrier = FerryCarrier(clean_environment({"MCP_FERRY_URL": url}), DEADLINE)
         await carrier.open()
         outcomes = await asyncio.gather(*(carrier.request(call) for _ in range(3)))
         await carrier.close(at_once=False)
@@ -334,6 +363,35 @@ def test_large_messages_go_through_in_pieces() -> None:
 
     with Server() as server:
         assert asyncio.run(send(server.url)) == [None] * 3
+
+
+def test_in_process_too_a_reply_that_never_comes_is_lost_and_an_ended_session_takes_no_more() -> None:
+    asked = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        if not greet(exchange):
+            asked.set()
+            threading.Event().wait(DEADLINE)
+
+    async def run(url: str) -> list[Any]:
+        carrier = ProcessCarrier(url, {}, 0.3)
+        await carrier.open()
+        outcomes: list[Any] = [await carrier.request(plan.PING)]
+        carrier = ProcessCarrier(url, {}, DEADLINE)
+        await carrier.open()
+        asked.clear()
+        waiting = asyncio.create_task(carrier.request(plan.PING))
+        await asyncio.to_thread(asked.wait, DEADLINE)
+        await carrier.close(at_once=True)
+        outcomes.append(await waiting)
+        with pytest.raises(CarrierEndedError):
+            await carrier.request(plan.PING)
+        return outcomes
+
+    with Peer(answer) as peer:
+        outcomes = asyncio.run(run(peer.url))
+    assert [outcome[0] for outcome in outcomes] == ["lost", "ferry"]
+    assert [outcome[1] for outcome in outcomes] == ["no reply", "shutdown"]
 
 
 class Session:
@@ -368,7 +426,8 @@ def test_a_session_that_ended_leaves_the_others_their_work() -> None:
 # Its end
 
 
-def test_ctrl_c_prints_what_was_measured_so_far(tmp_path: Path) -> None:
+@VIA
+def test_ctrl_c_prints_what_was_measured_so_far(via: str, tmp_path: Path) -> None:
     written = tmp_path / "report.json"
     answered = threading.Event()
     stuck: list[int] = []
@@ -376,7 +435,7 @@ def test_ctrl_c_prints_what_was_measured_so_far(tmp_path: Path) -> None:
 
     def answer(exchange: Exchange) -> None:
         commands.append(exchange.command)
-        if exchange.greet():
+        if greet(exchange):
             return
         stuck.append(1)
         if len(stuck) <= 5:
@@ -387,7 +446,7 @@ def test_ctrl_c_prints_what_was_measured_so_far(tmp_path: Path) -> None:
 
     with Peer(answer) as peer:
         process = subprocess.Popen(
-            [*BENCH, "--json", str(written), peer.url],
+            [*BENCH, "--via", via, "--json", str(written), peer.url],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -572,6 +631,7 @@ def test_a_proxy_on_another_machine_is_refused_too() -> None:
     [
         ([], "no URL"),
         ([HERE, HERE], "more than one URL"),
+        (["--via", "pigeon", HERE], "--via"),
         (["--auht=secret", HERE], "unknown option --auht; see mcp-ferry bench --help"),
         (["--calls", "0", HERE], "--calls"),
         (["--calls", "many", HERE], "--calls"),
@@ -632,7 +692,7 @@ def test_entries_of_one_name_are_told_apart() -> None:
 def test_help_works_and_is_mentioned_by_the_bridges_help() -> None:
     shown = bench("--help")
     assert (shown.returncode, shown.stderr) == (0, "")
-    for flag in ("--rate", "--mix", "--header", "--yes-i-own-this-host", "pip install"):
+    for flag in ("--via", "--rate", "--mix", "--header", "--yes-i-own-this-host", "pip install"):
         assert flag in shown.stdout
     bridge = subprocess.run([*BENCH[:3], "--help"], capture_output=True, text=True, check=True)
     assert "mcp-ferry bench [OPTIONS] URL" in bridge.stdout

@@ -30,7 +30,6 @@ BANNED = {"aws-lc-rs", "aws-lc-sys", "native-tls", "openssl", "openssl-sys"}
 EXTRA = {
     "hdrhistogram": "OSI Approved :: Apache Software License",
     "matplotlib": "OSI Approved :: Python Software Foundation License",
-    "orjson": "MPL-2.0 AND (Apache-2.0 OR MIT)",
     "rich": "MIT",
 }
 """What `mcp-ferry[bench]` installs beside the wheel; the wheel itself has nothing of it."""

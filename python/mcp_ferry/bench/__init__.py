@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NEEDED = ("hdrh", "orjson", "rich")
+NEEDED = ("hdrh", "rich")
 NEEDED_FOR_PICTURES = ("matplotlib",)
 
 

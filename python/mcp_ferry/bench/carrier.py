@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from mcp_ferry._ferry import __version__
 from mcp_ferry.exceptions import FerryError
 
 TYPE_CHECKING = False
@@ -22,6 +23,11 @@ FERRY, SERVER, TOOL, LOST = "ferry", "server", "tool", "lost"
 """Whose error it is: the ferry's own, the server's, a tool's that says so, or nobody's, for nothing came."""
 
 FERRY_PREFIX = "mcp-ferry:"
+CLIENT = {"name": "mcp-ferry-bench", "version": __version__}
+
+TRIES, SPARE = 3, 10.0
+"""A harmless call may be tried three times by the ferry, each for as long as the timeout, with pauses between
+them. Whoever has no answer by then gets none."""
 
 
 class Failure(NamedTuple):
@@ -68,6 +74,11 @@ class Carrier(Protocol):
 
     async def close(self, *, at_once: bool) -> None:
         """Close the session, whatever state it is in; at once means without waiting for what is owed."""
+
+
+def patience(timeout: float) -> float:
+    """Seconds after which a call has no reply, if the server may be silent for so many."""
+    return TRIES * timeout + SPARE
 
 
 def judge_result(method: str, result: object) -> Failure | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import selectors
 import signal
@@ -14,9 +15,11 @@ import orjson
 
 from mcp_ferry.bench import report as reports
 from mcp_ferry.bench import view
+from mcp_ferry.bench.carrier import patience
 from mcp_ferry.bench.ferry_carrier import FerryCarrier
 from mcp_ferry.bench.figures import Figures, now
 from mcp_ferry.bench.plan import harmless
+from mcp_ferry.bench.process_carrier import ProcessCarrier
 from mcp_ferry.bench.runner import Runner
 from mcp_ferry.exceptions import FerryError
 from mcp_ferry.logs import say
@@ -34,6 +37,8 @@ it knows no descriptor above 1023."""
 
 def run(options: Options) -> int:
     """Run the benchmark and write its results; 0 if every call was answered without an error."""
+    # In process, too, proxies are looked for in there.
+    os.environ.update(options.environment)
     try:
         with asyncio.Runner(loop_factory=lambda: new_loop(options.sessions)) as runner:
             report = runner.run(measure(options))
@@ -76,13 +81,16 @@ async def measure(options: Options) -> Report:
         started=started,
         interrupted=interrupted,
         opening=opening,
-        ferry_seconds=child_seconds() - spent,
+        ferry_seconds=child_seconds() - spent if options.via == "ferry" else None,
     )
 
 
 def make_carrier(options: Options) -> Carrier:
     """A carrier of the kind that was asked for."""
-    return FerryCarrier(options.environment, options.timeout)
+    longest = patience(options.timeout)
+    if options.via == "ferry":
+        return FerryCarrier(os.environ, longest)
+    return ProcessCarrier(options.url, options.values, longest)
 
 
 async def opened(carrier: Carrier) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from typing import Any
 
 import orjson
 
-from mcp_ferry._ferry import __version__
 from mcp_ferry.bench.carrier import (
+    CLIENT,
     FERRY,
     LOST,
     MODERN_REVISION,
@@ -30,16 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 COMMAND = (sys.executable, "-m", "mcp_ferry")
-CLIENT = {"name": "mcp-ferry-bench", "version": __version__}
 MODERN_META = {
     "io.modelcontextprotocol/protocolVersion": MODERN_REVISION,
     "io.modelcontextprotocol/clientInfo": CLIENT,
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 DISCOVER = Call("server/discover", "server/discover", {})
-TRIES, SPARE = 3, 10.0
-"""A harmless call may be tried three times by the ferry, each for as long as the timeout, with pauses between
-them. Whoever has no answer by then gets none."""
 
 
 class FerryCarrier:
@@ -48,14 +43,12 @@ class FerryCarrier:
     def __init__(
         self,
         environment: Mapping[str, str],
-        timeout: float,
-        *,
+        patience: float,
         command: Sequence[str] = COMMAND,
-        spare: float = SPARE,
     ) -> None:
         self._command = command
-        self._environment = {**os.environ, **environment}
-        self._patience = TRIES * timeout + spare
+        self._environment = environment
+        self._patience = patience
         self._child: Child | None = None
         self._ended = False
         self._next = 0

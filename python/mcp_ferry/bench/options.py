@@ -54,13 +54,13 @@ class Options:
     url: str
     """The endpoint, as the ferry understands it."""
     values: Mapping[str, Any]
-    """The bridge's settings that were given, by name and without the URL."""
+    """The bridge's settings that were given, by name, without the URL and what is about logs."""
     environment: Mapping[str, str]
-    """The same for a ferry process, as variables: others on this machine can read a command line."""
+    """All of it as variables for a ferry process: others on this machine can read a command line."""
     timeout: float
     """Seconds that the server may be silent about a request."""
     via: str
-    """What carries the calls: `ferry`, a process of its own for each session."""
+    """What carries the calls: `ferry`, a process for each session, or `process`, this one."""
     sessions: int
     load: Load
     calls: tuple[Call, ...]
@@ -124,6 +124,14 @@ def add_load(parser: cli.Parser) -> None:
     """How much, how fast, and over what."""
     group = parser.add_argument_group("How much and how fast")
     add = group.add_argument
+    add(
+        "--via",
+        choices=("ferry", "process"),
+        default="ferry",
+        metavar="ferry|process",
+        help="ferry starts a ferry for each session and speaks to it over stdio, as clients do; process "
+        "opens sessions in this process, with mcp_ferry.connect. (default: ferry)",
+    )
     add(
         "--concurrency",
         dest="at_once",
@@ -209,10 +217,14 @@ def read(argv: Sequence[str]) -> Options:
     )
     return Options(
         url=config.url,
-        values={name: value for name, value in found.values.items() if name != "url"},
+        values={
+            name: value
+            for name, value in found.values.items()
+            if name != "url" and name not in settings.SHELL_DEFAULTS
+        },
         environment=environment(given, config.url) | direct,
         timeout=config.timeout,
-        via="ferry",
+        via=flags["via"],
         sessions=sessions,
         load=load,
         calls=read_calls(flags),

@@ -82,6 +82,7 @@ def show(report: Report, stream: TextIO) -> None:
 def heading(report: Report) -> list[str]:
     """What was run."""
     asked = report["settings"]
+    way = "through the ferry" if asked["via"] == "ferry" else "in process"
     pace = "" if asked["rate"] is None else f", {asked['rate']:g} calls due a second"
     opening = sorted(report["opening_ms"])
     opened = (
@@ -90,7 +91,7 @@ def heading(report: Report) -> list[str]:
     ending = ", then interrupted" if report["interrupted"] else ""
     return [
         printable(asked["url"]),
-        f"through the ferry, {opened}, at most {asked['concurrency']} under way in each{pace}",
+        f"{way}, {opened}, at most {asked['concurrency']} under way in each{pace}",
         f"{several(report['calls'], 'call')} in {report['elapsed_seconds']:.2f} s{ending}",
     ]
 
