@@ -36,11 +36,16 @@ SOURCES = {
     "exceptions": set[str](),
     "fleet": {f"mcp_ferry.{name}" for name in ("_ferry", "client", "exceptions", "opening", "session")}
     | {"mcp_ferry.turnstile"},
+    "fastmcp": {"fastmcp.client.transports", "fastmcp.client.transports.base", "mcp", "mcp_ferry.client"}
+    | {"mcp_ferry.sdk"},
     "logs": set[str](),
     "methods": {"mcp_ferry.exceptions", "mcp_ferry.session"},
     "opening": {"mcp_ferry.exceptions", "mcp_ferry.session"},
     "session": {f"mcp_ferry.{name}" for name in ("_ferry", "crossing", "exceptions", "methods", "opening")}
     | {"orjson"},
+    "sdk": {f"mcp_ferry.{name}" for name in ("_ferry", "client", "crossing", "exceptions")}
+    | {"anyio", "anyio.lowlevel", "anyio.streams.memory", "mcp.shared.message", "mcp.types", "mcp_types"}
+    | {"pydantic"},
     "settings": {"mcp_ferry.exceptions"},
     "turnstile": set[str](),
 }

@@ -11,6 +11,9 @@ from tests.world.environments import GATEWAY, SDK1, Environment, UnavailableErro
 from tests.world.gateway import Gateway, running_gateway
 from tests.world.peers import PEERS, Peer, RunningPeer, name_of
 
+collect_ignore = ["within"]
+"""These tests run elsewhere, under a pytest of their own; see test_sdk_streams.py."""
+
 missing: dict[str, str] = {}
 """The environments that could not be had, and why."""
 

@@ -48,7 +48,8 @@ class Environment:
 
     name: str
     kind: str
-    """`python` for a virtual environment, `npm` for a directory with node_modules."""
+    """`python` for a virtual environment, `npm` for a directory with node_modules, `source` for archives of
+    sources, unpacked."""
 
     pins: tuple[str, ...]
     """What is installed, as pip or npm spell it."""
@@ -70,6 +71,11 @@ class Environment:
     def python(self) -> Path:
         """The interpreter of a Python environment."""
         return self.path / "bin" / "python"
+
+    @property
+    def tree(self) -> Path:
+        """Where the first source archive was unpacked, which bears the name of its pin."""
+        return self.path / self.pins[0].replace("==", "-")
 
     @property
     def modules(self) -> Path:
@@ -125,7 +131,24 @@ CONFORMANCE = Environment(
     scripts=("node@22.23.3",),
 )
 
-ALL = (SDK1, SDK2, FASTMCP, GATEWAY, NPM, INSPECTOR, CONFORMANCE)
+# The SDK's own tests, and what they need beside the SDK.
+SDK1_SOURCE = Environment("sdk1-source", "source", ("mcp==1.30.0",))
+SDK2_SOURCE = Environment("sdk2-source", "source", ("mcp==2.3.0",))
+PYTEST = ("pytest==9.2.0", "inline-snapshot==0.36.1", "dirty-equals==0.11", "trio==0.35.0")
+ORJSON = "orjson==3.13.0"
+"""What the ferry's async API needs where it is not installed, but found on the path."""
+SDK1_TESTS = Environment("sdk1-tests", "python", ("mcp==1.30.0", "requests==2.34.2", *PYTEST, ORJSON))
+SDK2_TESTS = Environment(
+    "sdk2-tests",
+    "python",
+    ("mcp==2.3.0", "logfire==5.2.0", "opentelemetry-sdk==1.45.2", "blockbuster==1.5.29", *PYTEST, ORJSON),
+)
+FASTMCP_TESTS = Environment("fastmcp-tests", "python", ("fastmcp==4.1.2", *PYTEST, ORJSON))
+
+ALL = (
+    *(SDK1, SDK2, FASTMCP, GATEWAY, NPM, INSPECTOR, CONFORMANCE),
+    *(SDK1_SOURCE, SDK2_SOURCE, SDK1_TESTS, SDK2_TESTS, FASTMCP_TESTS),
+)
 
 
 def ensure(environment: Environment, *, with_uv: bool = True) -> Environment:
@@ -141,6 +164,8 @@ def ensure(environment: Environment, *, with_uv: bool = True) -> Environment:
                 installation = Installation(environment, log)
                 if environment.kind == "npm":
                     installation.by_npm()
+                elif environment.kind == "source":
+                    installation.by_download()
                 elif with_uv:
                     installation.by_uv()
                 else:
@@ -172,6 +197,15 @@ class Installation:
         environment = self.environment
         self.run(sys.executable, "-m", "venv", environment.path)
         self.run(environment.python, "-m", "pip", "install", "--no-input", *environment.pins)
+
+    def by_download(self) -> None:
+        """Source archives, unpacked."""
+        environment = self.environment
+        environment.path.mkdir()
+        pip = (sys.executable, "-m", "pip", "download", "--no-input", "--no-deps", "--no-binary", ":all:")
+        self.run(*pip, "--dest", environment.path, *environment.pins)
+        for archive in environment.path.glob("*.tar.gz"):
+            self.run("tar", "xzf", archive, "-C", environment.path)
 
     def by_npm(self) -> None:
         """A private package with node_modules."""
