@@ -362,6 +362,18 @@ impl Exchange {
     }
 }
 
+impl Drop for Exchange {
+    /// Closes the connection or stream, unless all of the answer has come already, wanted or not:
+    /// servers that redirect every request must not cost a connection each.
+    fn drop(&mut self) {
+        if let Stage::Streaming { road: Road::Line(line), .. } = self.take_stage()
+            && line.is_idle()
+        {
+            self.client.pool.keep(line);
+        }
+    }
+}
+
 impl Stream for Exchange {
     type Item = Input;
 

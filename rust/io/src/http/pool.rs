@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper::client::conn::http2;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
 use super::line::Line;
@@ -105,8 +106,10 @@ impl Pool {
     }
 
     fn begin_to_sweep(self: &Arc<Self>, waiting: &mut Waiting) {
-        if !std::mem::replace(&mut waiting.swept, true) {
-            tokio::spawn(sweep(Arc::downgrade(self), Instant::now() + IDLE));
+        // An exchange may be dropped when its runtime is gone already: so is all that waits then.
+        if let (false, Ok(runtime)) = (waiting.swept, Handle::try_current()) {
+            waiting.swept = true;
+            runtime.spawn(sweep(Arc::downgrade(self), Instant::now() + IDLE));
         }
     }
 

@@ -80,10 +80,12 @@ async fn requests_at_once_have_connections_of_their_own_and_leave_them_to_others
 #[tokio::test]
 async fn a_request_that_finds_its_connection_closed_goes_by_another_one() {
     let (tell, told) = channel();
+    let (go, wait) = channel();
     let config = serve(move |number, mut stream| {
         if number == 1 {
             read_request(&mut stream);
             reply(&mut stream, "");
+            wait.recv().unwrap();
             drop(stream);
             tell.send(()).unwrap();
         } else {
@@ -92,6 +94,7 @@ async fn a_request_that_finds_its_connection_closed_goes_by_another_one() {
     });
     let client = Client::new(&config).unwrap();
     assert_eq!(story(post(&client, &config)).await, ["sent", "200", "end"]);
+    go.send(()).unwrap();
     word(told).await;
     assert_eq!(story(post(&client, &config)).await, ["sent", "200", "2", "end"]);
 }
@@ -139,6 +142,34 @@ async fn the_connection_of_a_dropped_exchange_is_not_used_again() {
     while !matches!(dropped.next().await, Some(Input::Chunk(..))) {}
     drop(dropped);
     assert_eq!(story(post(&client, &config)).await, ["sent", "200", "other", "end"]);
+}
+
+#[tokio::test]
+async fn an_answer_without_more_to_come_leaves_its_connection_even_if_dropped() {
+    let config = serve(|number, mut stream| {
+        while !read_request(&mut stream).is_empty() {
+            let head = "HTTP/1.1 307 Temporary Redirect\r\nlocation: /\r\ncontent-length: 0";
+            write!(stream, "{head}\r\nx-connection: {number}\r\n\r\n").unwrap();
+        }
+    });
+    let client = Client::new(&config).unwrap();
+    for _ in 0..2 {
+        let mut dropped = post(&client, &config);
+        assert!(matches!(dropped.next().await, Some(Input::Sent(_))));
+        let Some(Input::Head(_, head)) = dropped.next().await else { panic!() };
+        assert_eq!(head.headers["x-connection"], "1");
+    }
+}
+
+#[test]
+fn an_exchange_may_outlive_its_runtime() {
+    let config = serve(|number, mut stream| answer_all(number, &mut stream));
+    let client = Client::new(&config).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut exchange = post(&client, &config);
+    runtime.block_on(async { while !matches!(exchange.next().await, Some(Input::Head(..))) {} });
+    drop(runtime);
+    drop(exchange);
 }
 
 #[tokio::test]
