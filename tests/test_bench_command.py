@@ -6,12 +6,14 @@ No figure is judged here but counts: tests assert no times.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +24,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from mcp_ferry._ferry import Server
-from mcp_ferry.bench import options, plan
+from mcp_ferry.bench import options, plan, view
 from mcp_ferry.bench.carrier import CarrierEndedError, Failure, Strays
 from mcp_ferry.bench.ferry_carrier import FerryCarrier
 from mcp_ferry.bench.figures import Figures
@@ -551,9 +553,10 @@ def test_a_result_that_cannot_be_written_is_said_and_the_table_is_there(tmp_path
 
 def test_a_terminal_shows_the_run_and_stdout_nothing_of_it() -> None:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 100))
     with Server() as server:
         process = subprocess.Popen(
-            [*BENCH, "--duration", "0.3", *ECHO, server.url],
+            [*BENCH, "--duration", "1.2", "--tool", "missing", server.url],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=theirs,
@@ -563,10 +566,49 @@ def test_a_terminal_shows_the_run_and_stdout_nothing_of_it() -> None:
         shown = b"".join(read_all(ours))
         table, _ = process.communicate(timeout=DEADLINE)
     os.close(ours)
-    assert process.returncode == 0
-    assert b"of 0.3 s" in shown
-    assert b"answered" in shown
+    assert process.returncode == 1
+    assert b"of 1.2 s" in shown
+    assert b"0 answered" in shown
+    assert b"x server: -32602" in shown
     assert b"\x1b" not in table
+
+
+def test_where_there_is_no_terminal_the_run_is_told_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "LINE_EVERY", 0.0)
+    figures = Figures([plan.PING])
+    figures.note_begin(None, figures.started)
+    figures.note_end(plan.PING, figures.started, None)
+    figures.note_end(plan.PING, figures.started, Failure("tool", "isError", "broken"))
+
+    class Lines(io.StringIO):
+        def flush(self) -> None:
+            if self.getvalue().count("\n") == 2:
+                raise asyncio.CancelledError
+
+    lines = Lines()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(view.watch(figures, Load(1, calls=4, rate=3.0), lines))
+    first, second = lines.getvalue().splitlines()
+    assert "1 of 4 answered" in first
+    assert "1 failed, 0 late" in first
+    assert "now p50" in first
+    assert "now p50" not in second, "it has been told"
+
+
+@pytest.mark.parametrize(
+    ("load", "part"),
+    [
+        (Load(1, calls=4), 0.5),
+        (Load(1, calls=1), 1.0),
+        (Load(1, calls=4, duration=1e-9), 1.0),
+        (Load(1, duration=1e9), 0),
+    ],
+)
+def test_progress_is_that_of_what_ends_the_run_first(load: Load, part: float) -> None:
+    figures = Figures([plan.PING])
+    for _ in range(2):
+        figures.note_end(plan.PING, figures.started, None)
+    assert view.progress(figures, load) == pytest.approx(part, abs=1e-3)
 
 
 def read_all(terminal: int) -> Iterator[bytes]:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mcp_ferry.bench.figures import now
+from mcp_ferry.bench.figures import SECOND, now
 from mcp_ferry.bench.report import share_of_a_core
 from mcp_ferry.logs import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from mcp_ferry.bench.figures import Figures
     from mcp_ferry.bench.plan import Load
     from mcp_ferry.bench.report import Latency, Report, Row
 
 LIVE_EVERY, LINE_EVERY = 0.5, 5.0
 """Seconds between two views: drawing takes time from what is measured, and logs are not to be filled."""
+BAR, FAILURES = 60, 5
+"""Columns of the bar, and how many kinds of failure stand below it."""
 BUSY = 0.9
 """From this share of a core on, the figures are those of this program as much as of the server."""
 WIDTH = 110
@@ -37,15 +42,39 @@ async def watch(figures: Figures, load: Load, stream: TextIO) -> None:
             stream.write(describe(figures, load) + "\n")
             stream.flush()
     console = Console(file=stream, highlight=False)
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    live = Live(
+        console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+    )
+    with live:
         while True:
-            live.update(Text(describe(figures, load)), refresh=True)
+            live.update(draw(figures, load), refresh=True)
             await asyncio.sleep(LIVE_EVERY)
+
+
+def draw(figures: Figures, load: Load) -> RenderableType:
+    """The state of the run as a terminal shows it: how far it is, a line, and what fails."""
+    lines: list[RenderableType] = [
+        ProgressBar(total=1.0, completed=progress(figures, load), width=BAR),
+        Text(describe(figures, load)),
+    ]
+    for (source, kind), count in figures.failures.most_common(FAILURES):
+        lines.append(Text(f"{count} x {source}: {printable(kind)}", style="red"))
+    return Group(*lines)
+
+
+def progress(figures: Figures, load: Load) -> float:
+    """Which part of the run is over: that of the calls or that of the time, whichever is further."""
+    parts = [0.0]
+    if load.calls is not None:
+        parts.append((figures.answered + figures.failed) / load.calls)
+    if load.duration is not None:
+        parts.append((now() - figures.started) / SECOND / load.duration)
+    return min(max(parts), 1.0)
 
 
 def describe(figures: Figures, load: Load) -> str:
     """One line on the state of the run; latencies are those since the line before."""
-    seconds = (now() - figures.started) / 1e9
+    seconds = (now() - figures.started) / SECOND
     parts = [f"{seconds:.0f} s" if load.duration is None else f"{seconds:.0f} of {load.duration:g} s"]
     answered = figures.answered
     parts.append(f"{answered} answered" if load.calls is None else f"{answered} of {load.calls} answered")
@@ -142,9 +171,10 @@ def remarks(report: Report) -> list[str]:
     if report["abandoned"]:
         lines[0] += f", abandoned {report['abandoned']}"
     if late := report["late"]:
+        worst = f", the latest by {milliseconds(late['worst_ms'])} ms" if late["count"] else ""
         lines.append(
-            f"{late['count']} of {report['calls']} calls began late, "
-            f"the latest by {milliseconds(late['worst_ms'])} ms; latency counts from when they were due"
+            f"{late['count']} of {report['calls']} calls began late{worst}; "
+            "latency counts from when they were due"
         )
     if (share := share_of_a_core(report)) > BUSY:
         lines.append(
