@@ -115,7 +115,7 @@ fn give_head(
         let session = format!("session-{}", shores.sessions);
         headers.insert("mcp-session-id", HeaderValue::from_str(&session).expect("text"));
         call.given = Some(session.clone());
-        shores.offered = Some(session);
+        shores.offered.extend(call.ids.iter().map(|id| (*id, session.clone())));
     }
     let ids = call.ids.clone();
     let was_taken = (200..300).contains(&status) || matches!(status, 500 | 502 | 504);

@@ -79,8 +79,8 @@ pub(crate) struct Shores {
     dead: BTreeSet<String>,
     /// The session that the bridge was given, as far as that is certain.
     pub(crate) current: Option<String>,
-    /// The session that came with the last answer to an `initialize`.
-    pub(crate) offered: Option<String>,
+    /// The sessions that came with answers to the client's `initialize`s, by the ids of these.
+    pub(crate) offered: BTreeMap<u64, String>,
     /// What was answered by "no such session" before: once more is final.
     lost_before: BTreeSet<String>,
     attempts: BTreeMap<u64, u32>,
@@ -113,7 +113,7 @@ impl Shores {
             sessions: 0,
             dead: BTreeSet::new(),
             current: None,
-            offered: None,
+            offered: BTreeMap::new(),
             lost_before: BTreeSet::new(),
             attempts: BTreeMap::new(),
             ids: 0,
@@ -196,7 +196,7 @@ impl Shores {
             assert_eq!(fate.replies, 1, "answered twice: {message}");
             if fate.settles_session {
                 // One that fails ends the session before it too, even if it never left.
-                self.current = self.offered.clone().filter(|_| message.get("result").is_some());
+                self.current = self.offered.remove(&id).filter(|_| message.get("result").is_some());
             }
             // An error of the ferry's own, which has to be honest where it matters.
             if message["error"]["data"]["maybeProcessed"] == false && !fate.harmless {
@@ -246,7 +246,7 @@ impl Shores {
         }
         if call.is_initialize() && !is_modern {
             self.current = None;
-            self.offered = None;
+            self.offered.retain(|id, _| !call.ids.contains(id));
         } else if call.method == Method::POST && !is_modern {
             let opening = self.open.values().any(|call| self.is_opening(call));
             assert!(!opening, "beside an initialize: {}", call.message);
