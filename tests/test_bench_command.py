@@ -264,6 +264,8 @@ def test_errors_are_counted_by_whose_they_are_and_by_kind(via: str, tmp_path: Pa
     assert (report["total"]["answered"], report["total"]["failed"]) == (6, 16)
     assert {row["name"]: row["failed"] for row in report["mix"]}["work"] == 0
     assert report["mix"][0]["latency_ms"] is None
+    work = next(row for row in report["mix"] if row["name"] == "work")
+    assert report["total"]["latency_ms"] == work["latency_ms"], "the only one that was ever answered"
     assert ended.returncode == 1
     assert "the tool broke" in ended.stdout
     assert "\x1b" not in ended.stdout

@@ -111,7 +111,8 @@ async def watched(runner: Runner, figures: Figures, options: Options) -> None:
         await runner.run()
     finally:
         watcher.cancel()
-        await asyncio.wait([watcher])
+        # A stderr that nobody reads any more is no reason to lose the figures.
+        await asyncio.gather(watcher, return_exceptions=True)
 
 
 def child_seconds() -> float:

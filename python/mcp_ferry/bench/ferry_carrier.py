@@ -28,7 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-COMMAND = (sys.executable, "-m", "mcp_ferry")
+COMMAND = (sys.executable, "-P", "-m", "mcp_ferry")
+"""As installed: -P keeps modules of the working directory out."""
 MODERN_META = {
     "io.modelcontextprotocol/protocolVersion": MODERN_REVISION,
     "io.modelcontextprotocol/clientInfo": CLIENT,

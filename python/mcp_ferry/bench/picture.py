@@ -70,7 +70,7 @@ def course(report: Report, panel: Axes) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_xlabel("second of the run")
     panel.set_title("Calls that came back in each second", fontsize=9)
-    panel.legend(frameon=False)
+    panel.legend(loc="lower right")
     plainly(panel)
 
 

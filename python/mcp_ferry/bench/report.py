@@ -135,7 +135,8 @@ def make(  # noqa: PLR0913 - as many as there are sources
     """The report of what was measured; `opening` is in nanoseconds."""
     every = new_histogram()
     for tally in figures.tallies.values():
-        every.add(tally.histogram)
+        if tally.answered:  # an empty one would add its minimum, which is nothing
+            every.add(tally.histogram)
     elapsed, load = figures.elapsed, options.load
     return {
         "schema": SCHEMA,
