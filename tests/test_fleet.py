@@ -118,6 +118,8 @@ def test_a_fleet_opens_calls_and_closes_in_bulk(run: Run) -> None:
 def test_the_bounds_hold() -> None:
     async def main(url: str) -> None:
         async with Fleet(url, era="legacy", sessions=5, in_flight=3, at_once=2) as fleet:
+            with pytest.raises(ValueError, match="do not fit"):
+                await fleet.open_many(6)
             sessions = await fleet.open_many(5)
             sixth = asyncio.ensure_future(fleet.open())
             server.most_at_work = 0

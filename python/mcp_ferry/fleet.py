@@ -101,6 +101,8 @@ class Fleet:
         self._eras: dict[str, Era] = {}
         self._finding: dict[str, asyncio.Lock] = {}
         self._sessions: dict[Session, tuple[Any, ...]] = {}
+        self._most = sessions
+        self._at_once = at_once
         self._places = Turnstile(sessions)
         self._doors = Turnstile(at_once)
         self._requests = Turnstile(in_flight, bytes_in_flight)
@@ -124,16 +126,27 @@ class Fleet:
         If one cannot be opened, those that were are closed again, and its error is raised.
         """
         wanted: list[Headers | None] = [None] * sessions if isinstance(sessions, int) else list(sessions)
+        if len(wanted) > self._most:
+            raise ValueError(f"{len(wanted)} sessions do not fit into a fleet of {self._most}; raise `sessions`")
+        opened: list[Session | None] = [None] * len(wanted)
         begun: list[Session] = []
-        tasks = [asyncio.ensure_future(self._open(None, headers, None, begun)) for headers in wanted]
+        queue = iter(enumerate(wanted))
+
+        async def work() -> None:
+            for place, headers in queue:
+                opened[place] = await self._open(None, headers, None, begun)
+
+        # As many tasks as can be at the door, not one for each session.
+        workers = [asyncio.ensure_future(work()) for _ in range(min(self._at_once, len(wanted)))]
         try:
-            return list(await asyncio.gather(*tasks))
+            await asyncio.gather(*workers)
         except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
             await self._close_all(begun)
             raise
+        return [session for session in opened if session is not None]
 
     async def list_tools(self, session: Session) -> list[dict[str, Any]]:
         """All tools that a session of this fleet can call.
@@ -168,7 +181,7 @@ class Fleet:
     async def aclose(self) -> None:
         """Close all sessions, a bounded number at once, and wait until the servers have been told."""
         self._is_closed = True
-        await self._close_all(list(self._sessions))
+        await self._close_all(self._sessions)
 
     async def __aenter__(self) -> Self:
         return self
@@ -255,11 +268,14 @@ class Fleet:
         return await session.open(self._eras[url], self._client_info)
 
     async def _close_all(self, sessions: Iterable[Session]) -> None:
-        async def close(session: Session) -> None:
-            async with _inside(self._doors):
-                await session.aclose()
+        queue = iter(list(sessions))
 
-        await asyncio.gather(*(close(session) for session in sessions))
+        async def work() -> None:
+            for session in queue:
+                async with _inside(self._doors):
+                    await session.aclose()
+
+        await asyncio.gather(*(work() for _ in range(self._at_once)))
 
 
 class _inside:  # noqa: N801 - reads as what it does
