@@ -41,11 +41,13 @@ SOURCES = {
     "logs": set[str](),
     "methods": {"mcp_ferry.exceptions", "mcp_ferry.session"},
     "opening": {"mcp_ferry.exceptions", "mcp_ferry.session"},
-    "session": {f"mcp_ferry.{name}" for name in ("_ferry", "crossing", "exceptions", "methods", "opening")}
-    | {"orjson"},
+    "ray": {f"mcp_ferry.{name}" for name in ("client", "exceptions", "fleet", "methods", "session")}
+    | {"ray", "ray.exceptions"},
     "sdk": {f"mcp_ferry.{name}" for name in ("_ferry", "client", "crossing", "exceptions")}
     | {"anyio", "anyio.lowlevel", "anyio.streams.memory", "mcp.shared.message", "mcp.types", "mcp_types"}
     | {"pydantic"},
+    "session": {f"mcp_ferry.{name}" for name in ("_ferry", "crossing", "exceptions", "methods", "opening")}
+    | {"orjson"},
     "settings": {"mcp_ferry.exceptions"},
     "turnstile": set[str](),
 }

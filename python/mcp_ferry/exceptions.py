@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 
 class FerryError(Exception):
@@ -23,6 +23,10 @@ class ConfigError(FerryError, ValueError):
         self.name = name
         self.message = message
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        # What is pickled by default are the arguments of `Exception`, which are not these.
+        return type(self), (self.name, self.message)
+
 
 class RequestError(FerryError):
     """A request has an error for an answer.
@@ -35,6 +39,10 @@ class RequestError(FerryError):
         self.code = code
         self.message = message
         self.data = data
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        # What is pickled by default are the arguments of `Exception`, which are not these.
+        return type(self), (self.code, self.message, self.data)
 
 
 class ServerError(RequestError):

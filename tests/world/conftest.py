@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import mcp_ferry
 from tests.world.environments import GATEWAY, SDK1, Environment, UnavailableError, ensure
 from tests.world.gateway import Gateway, running_gateway
 from tests.world.peers import PEERS, Peer, RunningPeer, name_of
@@ -40,6 +41,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where servers write what they print."""
     return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def ferry_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory to import the ferry from, with nothing else in it that could get in the way."""
+    directory = tmp_path_factory.mktemp("path")
+    (directory / "mcp_ferry").symlink_to(Path(mcp_ferry.__file__).parent)
+    return directory
 
 
 @pytest.fixture(scope="session", params=PEERS, ids=name_of)

@@ -143,11 +143,17 @@ SDK2_TESTS = Environment(
     "python",
     ("mcp==2.3.0", "logfire==5.2.0", "opentelemetry-sdk==1.45.2", "blockbuster==1.5.29", *PYTEST, ORJSON),
 )
+RAY = Environment("ray", "python", ("ray==2.60.0", "pytest==9.2.0", ORJSON))
 FASTMCP_TESTS = Environment("fastmcp-tests", "python", ("fastmcp==4.1.2", *PYTEST, ORJSON))
+# What the examples use.
+FASTAPI = Environment("fastapi", "python", ("fastapi==0.165.0", "uvicorn==0.54.0", ORJSON))
+LANGCHAIN = Environment("langchain", "python", ("langchain==1.4.7", "langchain-mcp-adapters==0.3.2", ORJSON))
+OPENAI_AGENTS = Environment("openai-agents", "python", ("openai-agents==0.24.0", ORJSON))
 
 ALL = (
     *(SDK1, SDK2, FASTMCP, GATEWAY, NPM, INSPECTOR, CONFORMANCE),
-    *(SDK1_SOURCE, SDK2_SOURCE, SDK1_TESTS, SDK2_TESTS, FASTMCP_TESTS),
+    *(SDK1_SOURCE, SDK2_SOURCE, SDK1_TESTS, SDK2_TESTS, FASTMCP_TESTS, RAY),
+    *(FASTAPI, LANGCHAIN, OPENAI_AGENTS),
 )
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-import mcp_ferry
-from tests.support.ferry import clean_environment
 from tests.world.conftest import installed
+from tests.world.elsewhere import WITHIN, run_pytest
 from tests.world.environments import (
     FASTMCP_TESTS,
     SDK1_SOURCE,
@@ -24,34 +21,6 @@ from tests.world.peers import name_of
 
 pytestmark = pytest.mark.timeout(900)
 
-WITHIN = Path(__file__).parent / "within"
-PATIENCE = 600
-"""Seconds after which a run counts as hung."""
-
-
-@pytest.fixture(scope="session")
-def ferry_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory to import the ferry from, with nothing else in it that could get in the way."""
-    directory = tmp_path_factory.mktemp("path")
-    (directory / "mcp_ferry").symlink_to(Path(mcp_ferry.__file__).parent)
-    return directory
-
-
-def run(environment: Environment, words: Sequence[str | Path], path: Sequence[Path], cwd: Path) -> None:
-    """Have the pytest of an environment run something; fail with the end of what it says."""
-    done = subprocess.run(
-        [environment.python, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=cwd,
-        env=clean_environment({"PYTHONPATH": ":".join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"}),
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:]
-
 
 @pytest.mark.parametrize(
     ("environment", "tests"),
@@ -59,7 +28,7 @@ def run(environment: Environment, words: Sequence[str | Path], path: Sequence[Pa
     ids=["sdk1", "sdk2", "fastmcp"],
 )
 def test_a_session_over_the_ferry(environment: Environment, tests: str, ferry_alone: Path) -> None:
-    run(installed(environment), ["-c", WITHIN / "pytest.ini", WITHIN / tests], [ferry_alone], cwd=WITHIN)
+    run_pytest(installed(environment), [WITHIN / tests], [ferry_alone])
 
 
 @dataclass(frozen=True)
@@ -146,4 +115,4 @@ def test_the_tests_of_the_sdk_over_the_ferry(suite: Suite, ferry_alone: Path) ->
     environment, source = installed(suite.environment), installed(suite.source)
     words = ["-p", "point_at_ferry", "-o", "addopts=", "-o", "log_cli=false", "-o", "pythonpath="]
     words += ["-k", f"({suite.chosen}) and not ({' or '.join(suite.foreign)})", "--tb=short", *suite.tests]
-    run(environment, words, [ferry_alone, WITHIN], cwd=source.tree)
+    run_pytest(environment, words, [ferry_alone, WITHIN], cwd=source.tree)
