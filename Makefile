@@ -48,8 +48,8 @@ lint-rust:
 
 lint-python: $(VENV)/wheel
 	@echo "== python: format, lints, types, stubs"
-	@$(BIN)/ruff format --quiet --check python tests bench
-	@$(BIN)/ruff check --quiet python tests bench
+	@$(BIN)/ruff format --quiet --check python tests bench examples
+	@$(BIN)/ruff check --quiet python tests bench examples
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m mypy.stubtest mcp_ferry._ferry > $(VENV)/stubtest.log || { cat $(VENV)/stubtest.log; exit 1; }
 
@@ -78,8 +78,8 @@ bench: $(VENV)/wheel $(VENV)/bench ## Measure the ferry beside other bridges; BE
 
 format: $(VENV)/tools ## Format all sources
 	@cargo fmt --all
-	@$(BIN)/ruff format --quiet python tests bench
-	@$(BIN)/ruff check --quiet --fix python tests bench
+	@$(BIN)/ruff format --quiet python tests bench examples
+	@$(BIN)/ruff check --quiet --fix python tests bench examples
 
 docs: $(VENV)/wheel ## Write docs/settings.md from the table of settings
 	@$(BIN)/python -m tests.support.settings_page > docs/settings.md
