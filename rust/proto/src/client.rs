@@ -93,8 +93,9 @@ impl Bridge {
         }
         outgoing.weight = Some(self.load.weigh(outgoing.body.len()));
         let is_lost = matches!(self.session.phase(), Phase::Lost { .. } | Phase::Reopening { .. });
-        if outgoing.modern.is_some() || (is_lost && outgoing.what == What::Initialize) {
-            // A session of the client's own making does not wait for the one that is lost.
+        // A session of the client's own making does not wait for the one that is lost.
+        let passes = outgoing.modern.is_some() || (is_lost && outgoing.what == What::Initialize);
+        if passes || (self.gate.is_empty() && self.session.gate_is_open()) {
             self.dispatch(outgoing);
         } else {
             self.gate.push_back(outgoing);

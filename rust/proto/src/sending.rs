@@ -77,9 +77,13 @@ impl Bridge {
                 if outgoing.what == What::Batch {
                     self.note_members(&outgoing);
                 }
-                let is_note = outgoing.is_note();
-                let queue = if is_note { &mut self.lane.queue } else { &mut self.waiting };
-                queue.push_back(outgoing);
+                if outgoing.is_note() {
+                    self.lane.queue.push_back(outgoing);
+                } else if self.waiting.is_empty() && self.has_slot_for(&outgoing) {
+                    self.send_in_slot(outgoing);
+                } else {
+                    self.waiting.push_back(outgoing);
+                }
             }
         }
     }
@@ -140,15 +144,23 @@ impl Bridge {
 
     /// Sends requests for which there is a slot.
     pub(crate) fn fill_slots(&mut self) {
-        while self.slots < self.config.concurrency {
-            let open = self.session.gate_is_open();
-            let ready = self.waiting.iter().position(|next| open || next.modern.is_some());
-            let Some(outgoing) = ready.and_then(|at| self.waiting.remove(at)) else { return };
-            let number = self.send(Role::Client(outgoing));
-            if let Some(exchange) = self.exchanges.get_mut(&number) {
-                exchange.slot = true;
-                self.slots += 1;
-            }
+        while let Some(at) = self.waiting.iter().position(|next| self.has_slot_for(next))
+            && let Some(outgoing) = self.waiting.remove(at)
+        {
+            self.send_in_slot(outgoing);
+        }
+    }
+
+    fn has_slot_for(&self, next: &Outgoing) -> bool {
+        self.slots < self.config.concurrency
+            && (next.modern.is_some() || self.session.gate_is_open())
+    }
+
+    fn send_in_slot(&mut self, outgoing: Outgoing) {
+        let number = self.send(Role::Client(outgoing));
+        if let Some(exchange) = self.exchanges.get_mut(&number) {
+            exchange.slot = true;
+            self.slots += 1;
         }
     }
 
