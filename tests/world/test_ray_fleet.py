@@ -10,8 +10,10 @@ from tests.world.conftest import installed
 from tests.world.elsewhere import WITHIN, run_pytest
 from tests.world.environments import RAY
 
+ROOT = Path(__file__).parents[2]
+
 pytestmark = pytest.mark.timeout(900)
 
 
 def test_a_fleet_on_two_machines_one_of_which_dies(ferry_alone: Path) -> None:
-    run_pytest(installed(RAY), [WITHIN / "test_ray.py"], [ferry_alone])
+    run_pytest(installed(RAY), [WITHIN / "test_ray.py"], [ferry_alone, ROOT])

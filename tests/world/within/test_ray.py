@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,8 @@ from ray.cluster_utils import Cluster
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mcp_ferry import Server, ServerError, SessionClosed, TransportError
-from mcp_ferry.ray import RayFleet
+from mcp_ferry.ray import RayFleet, RaySession
+from tests.support.peer import Exchange, Peer
 
 STORE = 80 * 1024 * 1024
 """Bytes of Ray's own store on each machine: the least that it takes."""
@@ -147,3 +149,64 @@ def test_the_death_of_a_machine_costs_what_was_under_way_and_no_more(cluster: Cl
 
     with Server(events=True) as server:
         asyncio.run(main(server.url))
+
+
+class Tenants:
+    """Answers every call with the credential that came with it, and notes credentials in others' sessions."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, str] = {}
+        self.wrong: list[str] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, exchange: Exchange) -> None:
+        tenant = exchange.headers["authorization"]
+        session = exchange.headers["mcp-session-id"]
+        message = exchange.message or {}
+        result: dict[str, Any] = {"content": [{"type": "text", "text": tenant}]}
+        with self._lock:
+            if message.get("method") == "initialize":
+                session = f"session-{len(self.sessions)}"
+                self.sessions[session] = tenant
+                result = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {}}
+                exchange.also_send = {"Mcp-Session-Id": session}
+            if self.sessions[session] != tenant:
+                self.wrong.append(f"{tenant} came with the session of {self.sessions[session]}")
+        if "id" in message:
+            exchange.send_json({"jsonrpc": "2.0", "id": message["id"], "result": result})
+        else:
+            exchange.send(202)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_each_session_keeps_to_its_own_credential_on_every_actor_that_it_is_on() -> None:
+    tenants = [f"Bearer {number}" for number in range(40)]
+
+    async def main(url: str) -> None:
+        async def call(session: RaySession, tenant: str) -> bool:
+            try:
+                return text(await session.call_tool("whoami")) == tenant
+            except TransportError as error:
+                return error.kind == "cut"
+
+        async with RayFleet(url, actors=2, era="legacy") as fleet:
+            sessions = await fleet.open_many([{"Authorization": tenant} for tenant in tenants])
+            rounds = [
+                asyncio.create_task(call(session, tenant))
+                for _ in range(5)
+                for session, tenant in zip(sessions, tenants, strict=True)
+            ]
+            await rounds[0]
+            ray.kill(fleet._berths[0].actor, no_restart=False)  # noqa: SLF001 -- as a machine would
+            assert all(await asyncio.gather(*rounds))
+            while len(server.sessions) == len(tenants):
+                # It lives until Ray gets round to it; then its sessions are opened a second time.
+                assert await call(sessions[0], tenants[0])
+            replies = await asyncio.gather(*(session.call_tool("whoami") for session in sessions))
+            assert [text(reply) for reply in replies] == tenants
+
+    server = Tenants()
+    with Peer(server) as peer:
+        asyncio.run(main(peer.url))
+    assert not server.wrong
+    assert len(server.sessions) == 60, "half of them were opened twice"
