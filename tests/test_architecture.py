@@ -40,6 +40,7 @@ SOURCES = {
     | {"mcp_ferry.sdk"},
     "logs": set[str](),
     "methods": {"mcp_ferry.exceptions", "mcp_ferry.session"},
+    "notifications": {"mcp_ferry.exceptions", "mcp_ferry.session"},
     "opening": {"mcp_ferry.exceptions", "mcp_ferry.session"},
     "ray": {f"mcp_ferry.{name}" for name in ("client", "exceptions", "fleet", "methods", "session")}
     | {"ray", "ray.exceptions"},
@@ -47,7 +48,7 @@ SOURCES = {
     | {"anyio", "anyio.lowlevel", "anyio.streams.memory", "mcp.shared.message", "mcp.types", "mcp_types"}
     | {"pydantic"},
     "session": {f"mcp_ferry.{name}" for name in ("_ferry", "crossing", "exceptions", "methods", "opening")}
-    | {"orjson"},
+    | {"mcp_ferry.notifications", "orjson"},
     "settings": {"mcp_ferry.exceptions"},
     "turnstile": set[str](),
 }

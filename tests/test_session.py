@@ -17,7 +17,7 @@ import uvloop
 
 import mcp_ferry
 from mcp_ferry import RequestTimeout, Server, ServerError, Session, SessionClosed, TransportError, connect
-from mcp_ferry.session import MOST_UNREAD
+from mcp_ferry.notifications import MOST_UNREAD
 from tests.support.peer import Exchange, Peer
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -490,6 +490,82 @@ def test_a_modern_server_is_spoken_to_in_its_way(run: Run) -> None:
             assert text(await session.call_tool("greet")) == "Hello Ada"
 
     with Peer(modern) as peer:
+        run(main(peer.url))
+
+
+class Telling:
+    """A modern server that tells a subscriber three things each time, and then waits or hangs up."""
+
+    def __init__(self, *, cuts: int = 0, refuses: bool = False) -> None:
+        self.cuts = cuts
+        self.refuses = refuses
+        self.wanted: list[Any] = []
+        self.cancelled = threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        message = exchange.message
+        if message["method"] != "subscriptions/listen":
+            modern(exchange)
+            return
+        if self.refuses:
+            error = {"code": -32601, "message": "no"}
+            exchange.send_json({"jsonrpc": "2.0", "id": message["id"], "error": error})
+            return
+        self.wanted.append(message["params"]["notifications"])
+        meta = {"io.modelcontextprotocol/subscriptionId": message["id"]}
+        exchange.send_chunks("text/event-stream", [], last=False)
+        for method in ("subscriptions/acknowledged", *["tools/list_changed"] * 3):
+            notice = {"jsonrpc": "2.0", "method": f"notifications/{method}", "params": {"_meta": meta}}
+            exchange.send_chunk(b"data: %b\n\n" % json.dumps(notice).encode())
+        if self.cuts:
+            self.cuts -= 1
+            exchange.close_connection = True
+            return
+        exchange.connection.settimeout(30)
+        assert exchange.connection.recv(1) == b"", "the ferry hangs up"
+        self.cancelled.set()
+
+
+def test_a_modern_server_tells_subscribers(run: Run) -> None:
+    async def main(url: str) -> None:
+        async with connect(url) as session:
+            one, other = session.notifications(resources=["a://b"]), session.notifications()
+            for iterator in (one, other):
+                for _ in range(3):
+                    assert (await anext(iterator))["method"] == "notifications/tools/list_changed"
+            await one.aclose()
+            assert await asyncio.to_thread(server.cancelled.wait, 30)
+            with pytest.raises(StopAsyncIteration):
+                await anext(one)
+
+    server = Telling()
+    with Peer(server) as peer:
+        run(main(peer.url))
+    assert ["a://b"] in [wanted.get("resourceSubscriptions") for wanted in server.wanted]
+
+
+def test_a_subscription_that_is_cut_is_asked_for_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_ferry.notifications.PAUSE", 0.01)
+
+    async def main(url: str) -> None:
+        async with connect(url) as session:
+            told = session.notifications()
+            for _ in range(6):
+                await anext(told)
+
+    server = Telling(cuts=1)
+    with Peer(server) as peer:
+        run(main(peer.url))
+    assert len(server.wanted) == 2
+
+
+def test_a_server_that_tells_nobody_says_so(run: Run) -> None:
+    async def main(url: str) -> None:
+        async with connect(url) as session:
+            with pytest.raises(ServerError):
+                await anext(session.notifications())
+
+    with Peer(Telling(refuses=True)) as peer:
         run(main(peer.url))
 
 

@@ -127,7 +127,9 @@ class Fleet:
         """
         wanted: list[Headers | None] = [None] * sessions if isinstance(sessions, int) else list(sessions)
         if len(wanted) > self._most:
-            raise ValueError(f"{len(wanted)} sessions do not fit into a fleet of {self._most}; raise `sessions`")
+            raise ValueError(
+                f"{len(wanted)} sessions do not fit into a fleet of {self._most}; raise `sessions`"
+            )
         opened: list[Session | None] = [None] * len(wanted)
         begun: list[Session] = []
         queue = iter(enumerate(wanted))

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
 
 from mcp_ferry.crossing import Crossing
 from mcp_ferry.exceptions import (
-    FellBehind,
     RequestError,
     RequestTimeout,
     ServerError,
@@ -23,10 +21,11 @@ from mcp_ferry.exceptions import (
     TransportError,
 )
 from mcp_ferry.methods import Methods
+from mcp_ferry.notifications import Notifications
 from mcp_ferry.opening import Opened, opened
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
     from mcp_ferry._ferry import Config
@@ -44,8 +43,7 @@ MOST_ROUNDS = 32
 """How often one request may ask for more input (2026-07-28, basic/patterns/mrtr) before that counts as a
 loop."""
 
-MOST_UNREAD = 10_000
-"""How many notifications an iterator keeps for a reader that is slow."""
+LISTEN = "subscriptions/listen"
 
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
@@ -81,7 +79,7 @@ class Session(Methods, Crossing):
         self._last_id = 0
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._progress: dict[int, Progress] = {}
-        self._iterators: list[_Notifications] = []
+        self._iterators: list[Notifications] = []
         self._handlers = handlers
         self._asked: dict[Any, asyncio.Task[None]] = {}
         self._opened = Opened.unknown()
@@ -167,28 +165,32 @@ class Session(Methods, Crossing):
             message["params"] = parameters
         self.send(orjson.dumps(message))
 
-    async def _exchange(
+    async def _exchange(  # noqa: PLR0913 - what `request` takes
         self,
         method: str,
         params: dict[str, Any],
         timeout: float | None,
         headers: Mapping[str, str] | None,
         progress: Progress | None,
+        *,
+        number: int | None = None,
     ) -> bytes:
         if asyncio.get_running_loop() is not self._shore.loop:
             raise SessionClosed("this session is another event loop's; connect on the one that uses it")
-        self._last_id = number = self._last_id + 1
+        number = self.next_id() if number is None else number
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": number, "method": method}
         parameters = self._opened.with_meta(params)
         if progress is not None:
             parameters = {**parameters, "_meta": {**parameters.get("_meta", {}), "progressToken": number}}
-            self._progress[number] = progress
         if parameters:
             message["params"] = parameters
         frame = orjson.dumps(message)
-        gate = self._gate
+        # What is open for as long as it is wanted takes nobody's place.
+        gate = self._gate if method != LISTEN else None
         if gate is not None:
             await gate.enter(len(frame))
+        if progress is not None:
+            self._progress[number] = progress
         future: asyncio.Future[bytes] = self._shore.loop.create_future()
         self._waiting[number] = future
         try:
@@ -226,17 +228,34 @@ class Session(Methods, Crossing):
 
     # -- what the server says by itself ---------------------------------------------------------------------
 
-    def notifications(self) -> AsyncIterator[dict[str, Any]]:
+    def notifications(self, *, resources: Sequence[str] = ()) -> Notifications:
         """What the server tells from now on, as whole messages, progress aside; ends with the session.
 
-        Opens the stream for what servers say unasked. Raises `FellBehind` in the reader if it leaves ten
-        thousand of them unread.
+        Opens the stream for what servers say unasked; a modern server is asked to tell when its lists change,
+        and about these `resources`. With a legacy one, `subscribe` does the latter. Raises `FellBehind` in
+        the reader if it leaves ten thousand of them unread, and what a modern server answers if it has no
+        such stream.
         """
-        iterator = _Notifications(self)
+        iterator = Notifications(self, resources)
         self._iterators.append(iterator)
         if self.era == "legacy":
             self.listen()
         return iterator
+
+    def next_id(self) -> int:
+        """An id for a request. Only for `Notifications`, which must know it beforehand."""
+        self._last_id += 1
+        return self._last_id
+
+    async def listen_modern(self, number: int, wanted: dict[str, Any]) -> None:
+        """Have a modern server tell these kinds of things, until it ends that. Only for `Notifications`."""
+        params = {"notifications": wanted}
+        self._result(await self._exchange(LISTEN, params, None, None, None, number=number))
+
+    def forget(self, iterator: Notifications) -> None:
+        """Tell this reader no more. Only for `Notifications`."""
+        if iterator in self._iterators:
+            self._iterators.remove(iterator)
 
     def _arrived(self, reply_to: int | None, message: bytes) -> None:
         if reply_to is not None:
@@ -259,7 +278,7 @@ class Session(Methods, Crossing):
                 task.cancel()
         if self._gate is not None:
             self._gate.told(self, parsed)
-        for iterator in self._iterators:
+        for iterator in tuple(self._iterators):
             iterator.push(parsed)
 
     def _report(self, params: dict[str, Any]) -> None:
@@ -370,52 +389,6 @@ class Gate(Protocol):
 
     def ended(self, session: Session) -> None:
         """A session is over."""
-
-
-class _Notifications:
-    """One reader's copy of what the server tells."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._queue: deque[dict[str, Any]] = deque()
-        self._news = asyncio.Event()
-        self._overrun = False
-        self._over = session.closed
-
-    def push(self, message: dict[str, Any]) -> None:
-        if len(self._queue) < MOST_UNREAD:
-            self._queue.append(message)
-        else:
-            self._overrun = True
-        self._news.set()
-
-    def end(self) -> None:
-        self._over = True
-        self._news.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> dict[str, Any]:
-        while not self._queue:
-            if self._overrun:
-                self._leave()
-                raise FellBehind(f"more than {MOST_UNREAD} notifications were not read in time")
-            if self._over:
-                self._leave()
-                raise StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
-        return self._queue.popleft()
-
-    async def aclose(self) -> None:
-        """Want no more of them."""
-        self.end()
-        self._leave()
-
-    def _leave(self) -> None:
-        if self in self._session._iterators:  # noqa: SLF001 - of one cloth
-            self._session._iterators.remove(self)  # noqa: SLF001
 
 
 def _declared(handlers: Mapping[str, Handler]) -> dict[str, Any]:
