@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.world.conftest import installed
-from tests.world.elsewhere import WITHIN, run_pytest
+from tests.world.elsewhere import WITHIN, run_pytest, run_python
 from tests.world.environments import (
     FASTMCP_TESTS,
     SDK1_SOURCE,
@@ -17,7 +18,7 @@ from tests.world.environments import (
     SDK2_TESTS,
     Environment,
 )
-from tests.world.peers import name_of
+from tests.world.peers import RunningPeer, name_of
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -29,6 +30,22 @@ pytestmark = pytest.mark.timeout(900)
 )
 def test_a_session_over_the_ferry(environment: Environment, tests: str, ferry_alone: Path) -> None:
     run_pytest(installed(environment), [WITHIN / tests], [ferry_alone])
+
+
+@pytest.mark.parametrize("environment", [SDK1_TESTS, SDK2_TESTS], ids=name_of)
+def test_a_session_over_the_ferry_with_every_real_server(
+    environment: Environment, peer: RunningPeer, ferry_alone: Path
+) -> None:
+    wares, asks = peer.wares, peer.kind.asks
+    words: list[str | Path] = [WITHIN / "visit.py", peer.url, json.dumps({**asdict(wares), "asks": asks})]
+    seen = json.loads(run_python(installed(environment), words, [ferry_alone]))
+    assert {wares.echo[0], wares.add[0]} <= set(seen["tools"])
+    assert (seen["echo"], seen["add"]) == (wares.echo[2], wares.add[2])
+    assert seen["slow"].startswith(wares.slow[2])
+    assert seen["progress"] == ([1, 2, 3] if peer.kind.tells_progress else [])
+    assert seen["resource"].startswith(wares.resource[1])
+    if asks:
+        assert wares.ask[2] in seen["ask"]
 
 
 @dataclass(frozen=True)
