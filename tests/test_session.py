@@ -689,6 +689,71 @@ def test_an_interpreter_that_leaves_tells_the_server() -> None:
         watched.wait_for(is_delete)
 
 
+FORK = """
+import asyncio, os, sys, mcp_ferry
+
+with asyncio.Runner() as runner:
+    session = runner.run(mcp_ferry.connect(sys.argv[1]).__aenter__())
+    child = os.fork()
+    if child == 0:
+        session.close()
+        del session
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    runner.run(session.ping())
+    runner.run(session.aclose())
+"""
+
+
+def test_a_fork_leaves_the_sessions_alone() -> None:
+    with Watched() as watched:
+        script = [sys.executable, "-c", FORK, watched.url]
+        subprocess.run(script, capture_output=True, check=True, timeout=60)
+        watched.wait_for(is_delete)
+    assert watched.methods()[-1] == "ping", "the child ended nothing"
+
+
+def test_a_callback_that_fails_takes_nothing_else_with_it(run: Run) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("broken")
+
+    async def main(url: str) -> None:
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        async with connect(url) as session:
+            for _ in range(3):
+                await session.call_tool("slow", {"ms": 20, "steps": 4}, progress=broken)
+        assert all(isinstance(context["exception"], LookupError) for context in told)
+        assert told
+
+    with Server(events=True) as server:
+        run(main(server.url))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [(rb'"\ud800"', "\ud800"), (b"[" * 2000 + b"]" * 2000, None)],
+    ids=["half a surrogate pair", "very deep"],
+)
+def test_what_one_parser_cannot_read_another_does(written: bytes, read: object) -> None:
+    def answer(exchange: Exchange) -> None:
+        if not greeted(exchange):
+            head = b'{"jsonrpc":"2.0","id":%d,"result":' % exchange.message["id"]
+            exchange.send_json(head + written + b"}")
+
+    async def main(url: str) -> None:
+        async with connect(url) as session:
+            if read is None:
+                with pytest.raises(ServerError):
+                    await session.request("odd")
+            else:
+                assert await session.request("odd") == read
+            assert written in await session.request_bytes("odd")
+
+    with Peer(answer) as peer:
+        asyncio.run(main(peer.url))
+
+
 def test_bad_settings_are_told_at_once() -> None:
     for url, settings in (("nonsense", {}), ("http://x/", {"timeout": 0}), ("http://x/", {"auth": ""})):
         with pytest.raises(mcp_ferry.ConfigError):

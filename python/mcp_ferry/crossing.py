@@ -79,6 +79,8 @@ class Crossing:
 
     def end(self, *, at_once: bool = False) -> None:
         """Have the session end, after all that is owed has come, or at once. Never waits."""
+        if self._shore.is_inherited:
+            return
         self._shore.sessions.end(self._key, at_once=at_once)
         self._shore.sessions.flush()
 
@@ -114,12 +116,12 @@ class Shore:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the thread of the wires, and have the loop look after what comes from it."""
         self._loop = weakref.ref(loop)
-        self.process = os.getpid()
+        self._process = os.getpid()
         self.sessions = Sessions()
         self._crossings: weakref.WeakValueDictionary[int, Crossing] = weakref.WeakValueDictionary()
         self._is_flushing = False
         loop.add_reader(self.sessions.fileno(), self._take)
-        _running.add(self.sessions)
+        _running[self.sessions] = self._process
 
     @classmethod
     def of_running_loop(cls) -> Shore:
@@ -127,7 +129,7 @@ class Shore:
         loop = asyncio.get_running_loop()
         shore = _shores.get(loop)
         # A fork inherits the objects, and not the thread.
-        if shore is None or shore.process != os.getpid():
+        if shore is None or shore.is_inherited:
             shore = _shores[loop] = cls(loop)
         return shore
 
@@ -141,9 +143,14 @@ class Shore:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the event loop will never run again."""
+        """Whether the event loop will never run again, or not in this process."""
         loop = self._loop()
-        return loop is None or loop.is_closed()
+        return loop is None or loop.is_closed() or self.is_inherited
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this process is a fork of the one that has the thread: its sessions are not ours to touch."""
+        return self._process != os.getpid()
 
     def open(self, crossing: Crossing, config: Config) -> int:
         """Begin a session for this crossing; its number."""
@@ -170,19 +177,25 @@ class Shore:
             crossing = crossings.get(key)
             if crossing is None:
                 continue
-            if isinstance(what, str):
-                del crossings[key]
-                crossing._close(what)  # noqa: SLF001 - of one cloth
-            else:
-                crossing._arrived(reply_to, what)  # noqa: SLF001
+            try:
+                if isinstance(what, str):
+                    del crossings[key]
+                    crossing._close(what)  # noqa: SLF001 - of one cloth
+                else:
+                    crossing._arrived(reply_to, what)  # noqa: SLF001
+            except Exception as error:  # noqa: BLE001 - a callback that fails must not take the rest with it
+                context = {"message": "what came for an MCP session was not taken", "exception": error}
+                self.loop.call_exception_handler(context)
 
 
 _shores: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Shore] = weakref.WeakKeyDictionary()
-_running: weakref.WeakSet[Sessions] = weakref.WeakSet()
+_running: weakref.WeakKeyDictionary[Sessions, int] = weakref.WeakKeyDictionary()
+"""All threads of wires, each with the process that it lives in."""
 
 
 @atexit.register
 def _stop() -> None:
     """End what is still open when the interpreter leaves, as after a signal: the servers are told."""
-    for sessions in list(_running):
-        sessions.stop()
+    for sessions, process in list(_running.items()):
+        if process == os.getpid():
+            sessions.stop()

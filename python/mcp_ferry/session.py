@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
@@ -47,6 +48,7 @@ LISTEN = "subscriptions/listen"
 
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
+INVALID_RESULT = -32603
 
 
 class Session(Methods, Crossing):
@@ -124,7 +126,7 @@ class Session(Methods, Crossing):
         headers: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> Any:
-        """Send a request and return its `result`, parsed.
+        """Send a request and return its `result`, parsed; whole numbers beyond 64 bits become floats.
 
         `timeout` is how many seconds the server may be silent about it, `headers` go with it alone,
         `progress` is called with what the server tells on the way. Cancelling the task cancels the request at
@@ -210,7 +212,10 @@ class Session(Methods, Crossing):
 
     def _result(self, message: bytes) -> Any:
         """The result of a reply. Raises the error that it holds instead."""
-        reply = orjson.loads(message)
+        try:
+            reply = _parsed(message)
+        except (ValueError, RecursionError) as error:
+            raise ServerError(INVALID_RESULT, f"the reply cannot be read: {error}") from error
         error = reply.get("error")
         if error is None:
             return reply.get("result")
@@ -263,7 +268,7 @@ class Session(Methods, Crossing):
             if future is not None and not future.done():
                 future.set_result(message)
             return
-        parsed = orjson.loads(message)
+        parsed = _parsed(message)
         if "id" in parsed:
             if "method" in parsed:
                 self._asked[parsed["id"]] = asyncio.ensure_future(self._answer(parsed))
@@ -395,6 +400,15 @@ def _declared(handlers: Mapping[str, Handler]) -> dict[str, Any]:
     """The client's capabilities: what it has handlers for."""
     names = {"sampling/createMessage": "sampling", "elicitation/create": "elicitation", "roots/list": "roots"}
     return {name: {} for method, name in names.items() if method in handlers}
+
+
+def _parsed(message: bytes) -> dict[str, Any]:
+    """A message. The fast parser refuses half a surrogate pair, which must not be lost for that."""
+    try:
+        parsed: dict[str, Any] = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        parsed = json.loads(message)
+    return parsed
 
 
 def _has_answer(future: asyncio.Future[bytes]) -> bool:
