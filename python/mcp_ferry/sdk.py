@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from mcp_ferry.client import configured, pairs
 from mcp_ferry.crossing import Crossing
-from mcp_ferry.exceptions import FerryError, SessionClosed
+from mcp_ferry.exceptions import ConfigError, FerryError, SessionClosed
 
 try:
     from mcp_types import jsonrpc_message_adapter
@@ -55,6 +55,7 @@ async def streamable_http_client(
     headers: Headers | None = None,
     *,
     auth: str | None = None,
+    http_client: object = None,
     **settings: Unpack[Settings],
 ) -> AsyncIterator[tuple[Any, ...]]:
     """The streams of a session with the MCP server at `url`, as the SDK that is installed wants them.
@@ -64,9 +65,12 @@ async def streamable_http_client(
     `auth` and `settings` are those of `mcp_ferry.connect`. Needs asyncio; the end may come in another task
     than the beginning.
 
-    Raises `ConfigError` for a setting that cannot be used. All else that goes wrong is the answer to the
+    Raises `ConfigError` for a setting that cannot be used, and for the `http_client` that the SDK's function
+    takes. All else that goes wrong is the answer to the
     request that it hit, so that the SDK raises its own error with the ferry's words.
     """
+    if http_client is not None:
+        raise ConfigError("http_client", "not used here; give its headers, auth, proxy or ca_cert themselves")
     config = configured(url, settings).with_headers(pairs(headers), auth, listens=True)
     inbound, read = anyio.create_memory_object_stream[Any](math.inf)
     strait = Strait(config, inbound)

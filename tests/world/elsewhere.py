@@ -9,6 +9,9 @@ from pathlib import Path
 from tests.support.ferry import clean_environment
 from tests.world.environments import Environment
 
+ROOT = Path(__file__).parents[2]
+"""Where such a program finds `tests.support`."""
+
 WITHIN = Path(__file__).parent / "within"
 """Tests for the pytest of such an environment."""
 

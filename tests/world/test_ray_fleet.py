@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.world.conftest import installed
-from tests.world.elsewhere import WITHIN, run_pytest
+from tests.world.elsewhere import ROOT, WITHIN, run_pytest
 from tests.world.environments import RAY
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.world.conftest import installed
-from tests.world.elsewhere import WITHIN, run_pytest, run_python
+from tests.world.elsewhere import ROOT, WITHIN, run_pytest, run_python
 from tests.world.environments import (
     FASTMCP_TESTS,
     SDK1_SOURCE,
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(900)
     ids=["sdk1", "sdk2", "fastmcp"],
 )
 def test_a_session_over_the_ferry(environment: Environment, tests: str, ferry_alone: Path) -> None:
-    run_pytest(installed(environment), [WITHIN / tests], [ferry_alone])
+    run_pytest(installed(environment), [WITHIN / tests], [ferry_alone, ROOT])
 
 
 @pytest.mark.parametrize("environment", [SDK1_TESTS, SDK2_TESTS], ids=name_of)

@@ -18,11 +18,14 @@ from mcp.shared.message import ClientMessageMetadata
 from mcp_ferry import Server
 from mcp_ferry.exceptions import ConfigError
 from mcp_ferry.sdk import streamable_http_client
+from tests.support.peer import Exchange, Peer
 
 pytestmark = pytest.mark.anyio
 
 IS_FIRST_LINE = version("mcp").startswith("1.")
 SDKError: type[Exception] = mcp.McpError if IS_FIRST_LINE else mcp.MCPError
+
+NAMED = {"name": "peer", "version": "1"}
 
 PATIENCE = 20
 """Seconds after which what a test waits for counts as never coming."""
@@ -195,6 +198,33 @@ async def test_a_setting_that_cannot_be_used_is_refused() -> None:
     with pytest.raises(ConfigError):
         async with streamable_http_client("ftp://example.com/mcp"):
             pass
+
+
+async def test_an_http_client_is_refused_with_a_remedy() -> None:
+    with pytest.raises(ConfigError, match="give its headers"):
+        async with streamable_http_client("http://127.0.0.1:9/mcp", http_client=object()):
+            pass
+
+
+async def test_an_answer_that_the_sdk_cannot_read_is_an_error_and_the_session_goes_on() -> None:
+    def answer(exchange: Exchange) -> None:
+        message = exchange.message or {}
+        results = {
+            "initialize": {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": NAMED},
+            "tools/call": "not an object",
+            "ping": {},
+        }
+        if message.get("method") in results:
+            result = results[message["method"]]
+            exchange.send_json({"jsonrpc": "2.0", "id": message["id"], "result": result})
+        else:
+            exchange.send(202 if exchange.command == "POST" else 405)
+
+    with Peer(answer) as peer:
+        async with connected(peer.url) as session:
+            with pytest.raises(SDKError, match="not one that the SDK can read"):
+                await session.call_tool("add", {})
+            await session.send_ping()
 
 
 async def test_a_resumption_token_is_refused_and_nothing_is_run(server: Watched) -> None:
