@@ -149,7 +149,7 @@ class Shore:
 
     @property
     def is_inherited(self) -> bool:
-        """Whether this process is a fork of the one that has the thread: its sessions are not ours to touch."""
+        """Whether this process is a fork of the one that has the thread: these are not its sessions."""
         return self._process != os.getpid()
 
     def open(self, crossing: Crossing, config: Config) -> int:

@@ -214,8 +214,8 @@ class Session(Methods, Crossing):
         """The result of a reply. Raises the error that it holds instead."""
         try:
             reply = _parsed(message)
-        except (ValueError, RecursionError) as error:
-            raise ServerError(INVALID_RESULT, f"the reply cannot be read: {error}") from error
+        except (ValueError, RecursionError) as unreadable:
+            raise ServerError(INVALID_RESULT, f"the reply cannot be read: {unreadable}") from unreadable
         error = reply.get("error")
         if error is None:
             return reply.get("result")
