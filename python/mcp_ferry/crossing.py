@@ -13,6 +13,7 @@ import atexit
 import concurrent.futures
 import os
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mcp_ferry._ferry import Sessions
@@ -96,13 +97,16 @@ class Crossing:
             await asyncio.wait_for(asyncio.shield(end), PATIENCE)
         except TimeoutError:
             self.end(at_once=True)
-            await end
+            # If the session's own event loop has stopped meanwhile, nobody will ever tell.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(end), PATIENCE)
 
     def _close(self, reason: str) -> None:
         self._reason = reason
         self._ended(reason)
         for watcher in self._watchers:
-            watcher.set_result(None)
+            if not watcher.done():
+                watcher.set_result(None)
 
     def __del__(self) -> None:
         # Of an object whose making failed there is nothing to end.
