@@ -14,7 +14,7 @@ SHELL_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name py.t
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo build test test-rust test-python world lint lint-rust lint-python bench format docs clean
+.PHONY: help demo build test test-rust test-python world lint lint-rust lint-python bench bench-fleet format docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -75,6 +75,11 @@ bench: $(VENV)/wheel $(VENV)/bench ## Measure the ferry beside other bridges; BE
 	@echo "== load generator, floor and servers"
 	@cargo build --quiet --release --locked --package ferry-bench --package ferry-server
 	@$(BIN)/python -m bench.run $(BENCH_ARGS)
+
+bench-fleet: $(VENV)/wheel $(VENV)/bench ## Measure many sessions in one process; BENCH_ARGS='--quick --only ferry,sdk2'
+	@echo "== bare client and server"
+	@cargo build --quiet --release --locked --package ferry-bench --package ferry-server
+	@$(BIN)/python -m bench.fleet $(BENCH_ARGS)
 
 format: $(VENV)/tools ## Format all sources
 	@cargo fmt --all

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench.peers import ROOT, TARGET, Bridge
 from bench.plan import BARE, OURS, Task
@@ -44,6 +44,21 @@ class Results:
         head = {"about": self.about, "labels": self.labels, "missing": self.missing}
         runs = ",\n".join(json.dumps(run, sort_keys=True) for run in self.runs)
         return f'{json.dumps(head, indent=1)[:-2]},\n "runs": [\n{runs}\n]}}\n'
+
+
+class Measurement(Protocol):
+    """What can be run under a bar."""
+
+    @property
+    def total(self) -> int:
+        """How many runs there are at most."""
+
+    @property
+    def results(self) -> Results:
+        """What was measured so far."""
+
+    def run(self, tell: Callable[[str, dict[str, Any] | None], None]) -> None:
+        """Run all; `tell` hears what begins, and with the report what came of it."""
 
 
 @dataclass(frozen=True)

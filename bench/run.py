@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench.harness import Harness, Results, about
+from bench.harness import Harness, Measurement, Results, about
 from bench.peers import TARGET, Bridge, bridges
 from bench.plan import BARE, FIGURES, FULL, quick
 from bench.report import amount, ratio, verdict, write
@@ -96,7 +96,7 @@ def prepare(
     return ready, missing
 
 
-def watch(harness: Harness, console: Console, path: Path) -> None:
+def watch(harness: Measurement, console: Console, path: Path) -> None:
     """Run the harness under a bar, and keep what there is of its results in a file.
 
     Both are done between runs alone, so that they cost them nothing.

@@ -3,9 +3,11 @@
 //! [`bridge`] starts the bridge and holds its pipes, [`ledger`] checks every reply, [`tree`] reads what the
 //! bridge's processes cost, [`scenario`] says what is done to it, [`report`] is what came of it. The program
 //! `load` runs one scenario and prints one JSON document; `floor` is the least possible bridge, to compare
-//! with; `timekeeper` is a lenient server whose events say when they left.
+//! with; `timekeeper` is a lenient server whose events say when they left; `pairs` opens sessions with bare
+//! POSTs, by the [`connection`] that the floor has too.
 
 pub mod bridge;
+pub mod connection;
 pub mod ledger;
 pub mod report;
 pub mod scenario;

@@ -93,3 +93,15 @@ fn a_bridge_that_ends_or_hangs_is_told_apart() {
     assert!(matches!(scenario::echo(&ends), Err(Failure::Ended(_) | Failure::Io(..))));
     assert!(matches!(scenario::echo(&hangs), Err(Failure::Hung { .. })));
 }
+
+#[test]
+fn bare_pairs_open_as_many_sessions_as_are_wanted() {
+    let timekeeper = Timekeeper::start();
+    let output = Command::new(env!("CARGO_BIN_EXE_pairs"))
+        .args([&timekeeper.url, "10", "3"])
+        .output()
+        .expect("pairs runs");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a document");
+    assert_eq!(report["opening"]["count"], 10, "{report}");
+    assert!(report["opening"]["cpu_us"].as_f64().is_some_and(|cpu| cpu > 0.0), "{report}");
+}

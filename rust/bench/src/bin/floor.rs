@@ -6,10 +6,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use ferry_bench::connection::{Connection, field};
 use memchr::memchr;
-use memchr::memmem::find;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, LocalSet};
@@ -22,12 +21,6 @@ struct Floor {
     idle: RefCell<Vec<Connection>>,
     out: RefCell<Vec<u8>>,
     written: Notify,
-}
-
-/// A connection and what was read of it.
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
 }
 
 fn main() -> io::Result<()> {
@@ -102,96 +95,44 @@ async fn exchange(floor: &Floor, body: &[u8]) -> io::Result<()> {
         Some(connection) => connection,
         None => Connection::open(&floor.authority).await?,
     };
-    let mut request = format!(
-        "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
-         accept: application/json, text/event-stream\r\ncontent-length: {}\r\n{}\r\n",
-        floor.path,
-        floor.authority,
-        body.len(),
-        floor.session.borrow()
-    )
-    .into_bytes();
-    if body.len() < 64 * 1024 {
-        request.extend_from_slice(body);
-        connection.stream.write_all(&request).await?;
-    } else {
-        connection.stream.write_all(&request).await?;
-        connection.stream.write_all(body).await?;
-    }
-    connection.answer(floor).await?;
+    let headers = floor.session.borrow().clone();
+    connection.post(&floor.path, &floor.authority, &headers, body).await?;
+    answer(&mut connection, floor).await?;
     floor.idle.borrow_mut().push(connection);
     Ok(())
 }
 
-impl Connection {
-    async fn open(authority: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(authority).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
+/// Reads one response to its end.
+async fn answer(connection: &mut Connection, floor: &Floor) -> io::Result<()> {
+    let head = connection.upto(b"\r\n\r\n").await?;
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    if let Some(id) = field(&head, "mcp-session-id:")
+        && floor.session.borrow().is_empty()
+    {
+        let headers = format!("mcp-session-id: {id}\r\nmcp-protocol-version: 2025-06-18\r\n");
+        floor.session.replace(headers);
     }
-
-    /// Reads one response to its end.
-    async fn answer(&mut self, floor: &Floor) -> io::Result<()> {
-        let head = self.upto(b"\r\n\r\n").await?;
-        let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
-        let field = |name: &str| {
-            head.lines()
-                .find_map(|line| line.strip_prefix(name))
-                .map(|value| value.trim().to_owned())
-        };
-        if let Some(id) = field("mcp-session-id:")
-            && floor.session.borrow().is_empty()
-        {
-            let headers = format!("mcp-session-id: {id}\r\nmcp-protocol-version: 2025-06-18\r\n");
-            floor.session.replace(headers);
-        }
-        let events =
-            field("content-type:").is_some_and(|kind| kind.starts_with("text/event-stream"));
-        let mut copy = Copy { floor, events, held: Vec::new() };
-        if let Some(length) = field("content-length:") {
-            let body = self.exactly(length.parse().map_err(|_| broken("content-length"))?).await?;
-            copy.take(&body);
-        } else if field("transfer-encoding:").is_some() {
-            loop {
-                let size = self.upto(b"\r\n").await?;
-                let size = String::from_utf8_lossy(&size);
-                let size = usize::from_str_radix(size.trim(), 16).map_err(|_| broken("chunk"))?;
-                let chunk = self.exactly(size + 2).await?;
-                if size == 0 {
-                    break;
-                }
-                copy.take(chunk.get(..size).unwrap_or_default());
-            }
-        }
-        copy.end();
-        Ok(())
-    }
-
-    /// Reads up to and with `end`.
-    async fn upto(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
+    let events =
+        field(&head, "content-type:").is_some_and(|kind| kind.starts_with("text/event-stream"));
+    let mut copy = Copy { floor, events, held: Vec::new() };
+    if let Some(length) = field(&head, "content-length:") {
+        let body =
+            connection.exactly(length.parse().map_err(|_| broken("content-length"))?).await?;
+        copy.take(&body);
+    } else if field(&head, "transfer-encoding:").is_some() {
         loop {
-            if let Some(at) = find(&self.buffer, end) {
-                return self.exactly(at + end.len()).await;
+            let size = connection.upto(b"\r\n").await?;
+            let size = String::from_utf8_lossy(&size);
+            let size = usize::from_str_radix(size.trim(), 16).map_err(|_| broken("chunk"))?;
+            let chunk = connection.exactly(size + 2).await?;
+            if size == 0 {
+                break;
             }
-            self.fill(16 * 1024).await?;
+            copy.take(chunk.get(..size).unwrap_or_default());
         }
     }
-
-    async fn exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        while self.buffer.len() < count {
-            self.fill(count - self.buffer.len()).await?;
-        }
-        let rest = self.buffer.split_off(count);
-        Ok(std::mem::replace(&mut self.buffer, rest))
-    }
-
-    async fn fill(&mut self, room: usize) -> io::Result<()> {
-        self.buffer.reserve(room);
-        match self.stream.read_buf(&mut self.buffer).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
-        }
-    }
+    copy.end();
+    Ok(())
 }
 
 /// The way of a body to stdout.
