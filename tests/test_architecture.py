@@ -84,6 +84,17 @@ BENCH = {
 }
 """Each module of the load command, and what it may import of the command and of others' packages. All of them
 may know the shell; nothing of the shell but the command line's dispatch may know them."""
+RUNNER = {
+    "__init__": {"command", "options"},
+    "arguments": {"schema", "orjson"},
+    "command": {"options", "output", "person"},
+    "options": {"arguments"},
+    "output": {"schema", "orjson"},
+    "person": {"schema"},
+    "schema": set[str](),
+}
+"""The same for the commands `list` and `call`."""
+COMMANDS = {"bench": BENCH, "runner": RUNNER}
 EXTRA = {"hdrh", "matplotlib", "orjson", "rich"}
 
 
@@ -134,18 +145,24 @@ def test_every_module_of_the_shell_has_its_row() -> None:
     assert {path.stem for path in (ROOT / "python" / "mcp_ferry").glob("*.py")} == set(SOURCES)
 
 
-@pytest.mark.parametrize("module", BENCH)
-def test_a_module_of_the_load_command_imports_what_it_may(module: str) -> None:
-    found = imports(ROOT / "python" / "mcp_ferry" / "bench" / f"{module}.py")
+@pytest.mark.parametrize(
+    ("command", "module"), [(command, module) for command, rows in COMMANDS.items() for module in rows]
+)
+def test_a_module_of_a_command_imports_what_it_may(command: str, module: str) -> None:
+    found = imports(ROOT / "python" / "mcp_ferry" / command / f"{module}.py")
     shell = {f"mcp_ferry.{name}" for name in SOURCES if name != "demo"} | {"mcp_ferry", "mcp_ferry._ferry"}
-    own = {name.removeprefix("mcp_ferry.bench.") for name in found if name.startswith("mcp_ferry.bench.")}
+    prefix = f"mcp_ferry.{command}."
+    own = {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
     others = {name.partition(".")[0] for name in found if not name.startswith("mcp_ferry")}
-    assert own | others & EXTRA <= BENCH[module]
+    assert own | others & EXTRA <= COMMANDS[command][module]
     assert others - EXTRA <= set(sys.stdlib_module_names)
-    assert {name for name in found if name.startswith("mcp_ferry")} <= shell | {"mcp_ferry.bench"} | {
-        f"mcp_ferry.bench.{name}" for name in own
+    assert {name for name in found if name.startswith("mcp_ferry")} <= shell | {f"mcp_ferry.{command}"} | {
+        prefix + name for name in own
     }
 
 
-def test_every_module_of_the_load_command_has_its_row() -> None:
-    assert {path.stem for path in (ROOT / "python" / "mcp_ferry" / "bench").glob("*.py")} == set(BENCH)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_module_of_a_command_has_its_row(command: str) -> None:
+    assert {path.stem for path in (ROOT / "python" / "mcp_ferry" / command).glob("*.py")} == set(
+        COMMANDS[command]
+    )

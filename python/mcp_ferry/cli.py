@@ -27,6 +27,8 @@ FLUSH_MS = 200
 
 USAGE_LINE = """mcp-ferry [OPTIONS] URL
        mcp-ferry demo [--serve] [--port PORT]
+       mcp-ferry list [OPTIONS] URL
+       mcp-ferry call [OPTIONS] URL TOOL [ARGUMENTS]
        mcp-ferry bench [OPTIONS] URL"""
 DESCRIPTION = (
     "Carries MCP between a client that speaks stdio and a server that speaks Streamable HTTP.\n"
@@ -39,6 +41,8 @@ Examples:
   mcp-ferry --header 'X-Api-Key: ${API_KEY}' --timeout 300 https://example.com/mcp
   MCP_SERVER_URL=http://localhost:4444 MCP_AUTH='Bearer TOKEN' mcp-ferry
   mcp-ferry demo
+  mcp-ferry list https://example.com/mcp
+  mcp-ferry call https://example.com/mcp search query='tide table' limit=5
   mcp-ferry bench --concurrency 16 http://127.0.0.1:8000/mcp
 
 A flag wins over a variable. Exit status: 0 at the normal end, 2 for wrong usage, 1 for the unexpected.
@@ -147,12 +151,17 @@ def add_settings(parser: Parser, rows: Sequence[settings.Setting]) -> None:
 def parse(parser: Parser, argv: Sequence[str]) -> dict[str, Any]:
     """The words of a command line by what they are for."""
     known, unknown = parser.parse_known_args(argv)
+    refuse(parser, unknown)
+    return vars(known)
+
+
+def refuse(parser: Parser, unknown: Sequence[str]) -> None:
+    """Raise `UsageError` for the first of the words that a parser could not place, if there is any."""
     if unknown:
         # Only names are repeated: what follows a misspelt --auth is a secret.
         names = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         trouble = f"unknown option {names[0]}" if names else "more than one URL"
         raise UsageError(f"{trouble}; see {parser.prog} --help")
-    return vars(known)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -208,6 +217,10 @@ def dispatch(argv: Sequence[str]) -> int:
         from mcp_ferry import bench
 
         return bench.main(argv[1:])
+    if argv[:1] in (["list"], ["call"]):
+        from mcp_ferry import runner
+
+        return runner.main(argv)
     return bridge(argv)
 
 
@@ -216,20 +229,27 @@ def bridge(argv: Sequence[str]) -> int:
     found = settings.find(parse(build_parser(), argv), os.environ)
     if not found.values.get("url"):
         raise UsageError("no URL; give it as the first argument or set MCP_FERRY_URL; see mcp-ferry --help")
-    log = open_log(found)
     from mcp_ferry import _ferry
 
     config = configure(found, _ferry.Config)
-    if found.sources.get("auth") == "--auth":
-        log.caution(
-            "--auth can be read by others on this machine (ps); set MCP_FERRY_AUTH or MCP_AUTH instead"
-        )
-    _ferry.log_to(log.record, log.level)
+    start_log(found)
     try:
         _ferry.run(config)
     finally:
         _ferry.log_flush(FLUSH_MS)
     return OK
+
+
+def start_log(found: settings.Found) -> None:
+    """Log as it was asked for, from now on."""
+    from mcp_ferry import _ferry
+
+    log = open_log(found)
+    if found.sources.get("auth") == "--auth":
+        log.caution(
+            "--auth can be read by others on this machine (ps); set MCP_FERRY_AUTH or MCP_AUTH instead"
+        )
+    _ferry.log_to(log.record, log.level)
 
 
 def open_log(found: settings.Found) -> Log:

@@ -1,0 +1,61 @@
+"""Runs of `mcp-ferry list` and `mcp-ferry call`, and a server for them whose results a test writes itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.ferry import DEADLINE, clean_environment
+from tests.support.peer import SESSION, Exchange
+
+MODULE = (sys.executable, "-m", "mcp_ferry")
+NOWHERE = "http://127.0.0.1:9/mcp"
+
+
+def ferry(*words: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MODULE, *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=clean_environment(environ),
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+def one_line(ended: subprocess.CompletedProcess[str], status: int) -> str:
+    """What a run said that went wrong, which has to be one line."""
+    assert (ended.returncode, ended.stdout) == (status, ""), ended.stderr
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("mcp-ferry: ")
+    return line
+
+
+def answering(
+    results: dict[str, Any], seen: list[Any] | None = None, **capabilities: dict[str, Any]
+) -> Callable[[Exchange], None]:
+    """A legacy server with these results, or errors where they are numbers, by method."""
+
+    def answer(exchange: Exchange) -> None:
+        message = exchange.message
+        if seen is not None:
+            seen.append(message)
+        method = message.get("method") if message else None
+        if method == "server/discover":
+            exchange.send(400)
+        elif method == "initialize" and capabilities:
+            version = message["params"]["protocolVersion"]
+            result = {"protocolVersion": version, "capabilities": capabilities, "serverInfo": {}}
+            reply = {"jsonrpc": "2.0", "id": message["id"], "result": result}
+            exchange.send_json(reply, Mcp_Session_Id=SESSION)
+        elif not exchange.greet():
+            found = results.get(str(method), -32601)
+            body = (
+                {"error": {"code": found, "message": "no"}} if isinstance(found, int) else {"result": found}
+            )
+            exchange.send_json({"jsonrpc": "2.0", "id": message["id"]} | body)
+
+    return answer
