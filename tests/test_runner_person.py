@@ -107,7 +107,9 @@ class Terminal:
     def see(self, text: str) -> None:
         """Wait until this is shown; what came before has been seen then."""
         while text not in self.shown:
-            self.shown += os.read(self._master, 4096).decode()
+            came = os.read(self._master, 4096)
+            assert came, self.shown
+            self.shown += came.decode()
         self.shown = self.shown.partition(text)[2]
 
     def write(self, text: str) -> None:

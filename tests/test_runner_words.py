@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mcp_ferry.cli import UsageError
-from mcp_ferry.runner import arguments, output, schema
+from mcp_ferry.runner import arguments, output, person, schema
 
 
 def test_a_table_fits_the_terminal() -> None:
@@ -143,3 +143,8 @@ def test_a_result_is_readable(result: dict[str, Any], shown: str) -> None:
 def test_a_result_cannot_steer_the_terminal() -> None:
     result = {"content": [{"type": "text", "text": "\x1b[2J\ta\nb"}]}
     assert output.result_of(result, for_terminal=True) == "\\x1b[2J\ta\nb\n"
+
+
+@pytest.mark.parametrize(("number", "shown"), [(3.0, "3"), (0.5, "0.5"), (12345678, "12345678"), ("x", "x")])
+def test_numbers_are_written_as_people_do(number: Any, shown: str) -> None:
+    assert person.plain(number) == shown
