@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,6 +182,30 @@ def test_each_session_keeps_to_its_own_credential(run: Run) -> None:
     assert not server.wrong
     assert len(server.sessions) == 40
     assert not server.open
+
+
+def test_one_run_of_a_token_command_serves_the_whole_fleet(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    command = f"sh -c 'echo x >> {runs}; wc -l < {runs}'"
+    valid = "Bearer 1"
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.headers["authorization"] != valid:
+            exchange.send(401, www_authenticate="Bearer")
+        elif not exchange.greet():
+            exchange.send_json({"jsonrpc": "2.0", "id": exchange.message["id"], "result": {}})
+
+    async def main(url: str) -> None:
+        nonlocal valid
+        async with Fleet(url, era="legacy", token_command=command) as fleet:
+            sessions = await fleet.open_many(20)
+            assert runs.read_text() == "x\n"
+            valid = "Bearer 2"
+            await asyncio.gather(*(session.ping() for session in sessions for _ in range(3)))
+            assert runs.read_text() == "x\nx\n"
+
+    with Peer(answer) as peer:
+        asyncio.run(main(peer.url))
 
 
 def test_those_who_may_see_the_same_tools_share_the_list() -> None:

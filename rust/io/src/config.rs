@@ -14,7 +14,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::tls::{self, Trust};
-use crate::tokens::TokenSource;
+use crate::tokens::{Till, TokenSource};
 
 /// How long a server may say nothing about a request, in seconds.
 pub const TIMEOUT: f64 = 60.0;
@@ -96,6 +96,7 @@ pub struct Config {
 /// The part that does not differ between the sessions of one endpoint.
 struct Wires {
     token_source: Option<TokenSource>,
+    till: Till,
     connect_timeout: Duration,
     tls: rustls::ClientConfig,
     proxy: Option<Url>,
@@ -142,6 +143,7 @@ impl Settings {
             },
             wires: Arc::new(Wires {
                 token_source,
+                till: Till::default(),
                 connect_timeout: seconds(
                     "connect_timeout",
                     self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
@@ -209,6 +211,11 @@ impl Config {
     #[must_use]
     pub fn token_source(&self) -> Option<&TokenSource> {
         self.wires.token_source.as_ref()
+    }
+
+    /// What is known of its tokens.
+    pub(crate) fn till(&self) -> &Till {
+        &self.wires.till
     }
 
     /// How long a connection may take, name lookup and TLS included.

@@ -46,7 +46,7 @@ where
         input: Some(input),
         output,
         notices,
-        tokens: Tokens::new(config.token_source().cloned()),
+        tokens: Tokens::new(config.token_source().cloned(), config.till().clone()),
         // Keys of the standard hash maps come from the system's randomness.
         bridge: Bridge::new(
             config.rules().clone(),

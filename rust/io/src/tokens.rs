@@ -9,11 +9,12 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, WeakShared, ready};
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
@@ -93,9 +94,52 @@ impl fmt::Debug for TokenSource {
 /// The value of `Authorization`, or in words why there is none and what to do.
 pub type Token = Result<HeaderValue, String>;
 
+/// What all sessions with the same source know of its tokens: one run of a command serves them all,
+/// however many of them were refused.
+#[derive(Clone, Default)]
+pub struct Till(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// The last token that a command printed.
+    last: Option<HeaderValue>,
+    /// The run of it that is under way, if any is; those who wait for it keep it alive.
+    run: Option<WeakShared<BoxFuture<'static, Token>>>,
+}
+
+impl Till {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token other than `had`: one that is known already, or that of the next run.
+    fn next(&self, words: &[String], had: Option<&HeaderValue>) -> BoxFuture<'static, Token> {
+        let mut known = self.lock();
+        if let Some(token) = known.last.as_ref().filter(|token| had != Some(*token)) {
+            return ready(Ok(token.clone())).boxed();
+        }
+        let under_way = known.run.as_ref().and_then(WeakShared::upgrade);
+        if let Some(run) = under_way.filter(|run| run.peek().is_none()) {
+            return run.boxed();
+        }
+        let till = self.clone();
+        let keep = move |token: &Token| {
+            if let Ok(token) = token {
+                till.lock().last = Some(token.clone());
+            }
+        };
+        let run = run(words).inspect(keep).boxed().shared();
+        known.run = run.downgrade();
+        run.boxed()
+    }
+}
+
 /// Fetches tokens from a source, one at a time.
 pub struct Tokens {
     source: Option<TokenSource>,
+    till: Till,
+    /// The last token of a command that this session was given.
+    had: Option<HeaderValue>,
     /// The fetch that is under way.
     fetch: Option<BoxFuture<'static, Token>>,
     /// What the file looked like when a token was last read from it.
@@ -107,8 +151,8 @@ pub struct Tokens {
 impl Tokens {
     /// Nothing is read or started before it is asked for.
     #[must_use]
-    pub fn new(source: Option<TokenSource>) -> Self {
-        Self { source, fetch: None, seen: None, looked: None }
+    pub fn new(source: Option<TokenSource>, till: Till) -> Self {
+        Self { source, till, had: None, fetch: None, seen: None, looked: None }
     }
 
     /// Begins to fetch a token, unless that is under way; [`Self::poll`] yields it.
@@ -120,7 +164,7 @@ impl Tokens {
         }
         self.fetch = match &self.source {
             None => None,
-            Some(TokenSource::Command(words)) => Some(run(words).boxed()),
+            Some(TokenSource::Command(words)) => Some(self.till.next(words, self.had.as_ref())),
             Some(TokenSource::File(path)) => {
                 let (seen, token) = read(path);
                 self.seen = seen;
@@ -133,8 +177,11 @@ impl Tokens {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Token> {
         let Some(fetch) = &mut self.fetch else { return Poll::Pending };
         let token = fetch.poll_unpin(cx);
-        if token.is_ready() {
+        if let Poll::Ready(token) = &token {
             self.fetch = None;
+            if let (Ok(token), Some(TokenSource::Command(_))) = (token, &self.source) {
+                self.had = Some(token.clone());
+            }
         }
         token
     }

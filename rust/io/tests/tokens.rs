@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ferry_io::tokens::{Token, TokenSource, Tokens};
+use ferry_io::tokens::{Till, Token, TokenSource, Tokens};
 use futures_util::future::poll_immediate;
 use rustix::fs::{FileType, Mode};
 
@@ -32,7 +32,7 @@ impl Home {
     }
 
     fn tokens(&self) -> Tokens {
-        Tokens::new(Some(TokenSource::File(self.file())))
+        Tokens::new(Some(TokenSource::File(self.file())), Till::default())
     }
 }
 
@@ -49,7 +49,7 @@ async fn fetch(tokens: &mut Tokens) -> Token {
 
 async fn of_command(words: &[&str]) -> Token {
     let words = words.iter().map(|word| (*word).to_owned()).collect();
-    fetch(&mut Tokens::new(Some(TokenSource::Command(words)))).await
+    fetch(&mut Tokens::new(Some(TokenSource::Command(words)), Till::default())).await
 }
 
 async fn of_shell(line: &str) -> Token {
@@ -198,7 +198,7 @@ async fn a_command_that_is_given_up_is_killed() {
     home.make_pipe();
     let line = format!("exec sleep 3600 > {}", home.file().display());
     let words = ["sh", "-c", &line].map(str::to_owned).to_vec();
-    let mut tokens = Tokens::new(Some(TokenSource::Command(words)));
+    let mut tokens = Tokens::new(Some(TokenSource::Command(words)), Till::default());
     tokens.fetch();
     assert!(poll_immediate(poll_fn(|cx| tokens.poll(cx))).await.is_none(), "it has begun");
     // Opening waits for the other end.
@@ -220,9 +220,33 @@ async fn a_fetch_under_way_is_not_doubled() {
     let home = Home::new("once");
     let line = format!("echo x >> {}; echo t0ken", home.file().display());
     let words = ["sh", "-c", &line].map(str::to_owned).to_vec();
-    let mut tokens = Tokens::new(Some(TokenSource::Command(words)));
+    let mut tokens = Tokens::new(Some(TokenSource::Command(words)), Till::default());
     tokens.fetch();
     tokens.fetch();
     assert_eq!(fetch(&mut tokens).await.unwrap(), "Bearer t0ken");
     assert_eq!(fs::read_to_string(home.file()).unwrap(), "x\n");
+}
+
+#[tokio::test]
+async fn one_run_serves_all_sessions_that_want_another_token() {
+    let home = Home::new("shared");
+    let line = format!("echo x >> {0}; wc -l < {0}", home.file().display());
+    let words = ["sh", "-c", &line].map(str::to_owned).to_vec();
+    let till = Till::default();
+    let source = || Some(TokenSource::Command(words.clone()));
+    let (mut one, mut other) =
+        (Tokens::new(source(), till.clone()), Tokens::new(source(), till.clone()));
+    let (first, second) = tokio::join!(fetch(&mut one), fetch(&mut other));
+    assert_eq!(
+        (first.unwrap(), second.unwrap()),
+        ("Bearer 1".parse().unwrap(), "Bearer 1".parse().unwrap())
+    );
+    assert_eq!(
+        fetch(&mut Tokens::new(source(), till.clone())).await.unwrap(),
+        "Bearer 1",
+        "it is known"
+    );
+    assert_eq!(fetch(&mut one).await.unwrap(), "Bearer 2", "the first was refused");
+    assert_eq!(fetch(&mut other).await.unwrap(), "Bearer 2", "the other hears of the new one");
+    assert_eq!(fetch(&mut other).await.unwrap(), "Bearer 3", "which is refused too");
 }
