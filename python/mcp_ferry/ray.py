@@ -226,7 +226,7 @@ class RayFleet:
 
 
 class RaySession(Methods):
-    """A session on one of the actors of a `RayFleet`, with the methods of `mcp_ferry.Session`."""
+    """A session on one of the actors of a `RayFleet`, that asks as `mcp_ferry.Session` does."""
 
     def __init__(
         self,
