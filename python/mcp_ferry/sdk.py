@@ -66,8 +66,8 @@ async def streamable_http_client(
     than the beginning.
 
     Raises `ConfigError` for a setting that cannot be used, and for the `http_client` that the SDK's function
-    takes. All else that goes wrong is the answer to the
-    request that it hit, so that the SDK raises its own error with the ferry's words.
+    takes. All else that goes wrong is the answer to the request that it hit, so that the SDK raises its own
+    error with the ferry's words.
     """
     if http_client is not None:
         raise ConfigError("http_client", "not used here; give its headers, auth, proxy or ca_cert themselves")
