@@ -45,8 +45,9 @@ METHOD = """\
 - The bare pairs are `initialize` and `notifications/initialized`, sent by a Rust client that knows nothing
   but POST (`rust/bench/src/bin/pairs.rs`).
 - A stall is the longest time between two ticks of a clock of 1 ms in the client's event loop. The server is
-  held until all 64 calls have been made, so that the answers come together. *Quiet* is the same clock in the
-  same process when nothing goes on: what the machine adds.
+  held until all 64 calls have been made, so that the answers come together. *Longest work* is the most
+  processor time that the loop's thread took between two ticks, *quiet* the longest gap in the same process
+  when nothing goes on: what the machine adds.
 """
 
 
@@ -211,6 +212,7 @@ def stalls(figures: Figures) -> list[list[str]]:
         [
             figures.labels[name],
             amount(figures.value(name, task, "longest_gap_ms"), "ms"),
+            amount(figures.value(name, task, "longest_work_ms"), "ms"),
             amount(figures.value(name, task, "quiet_gap_ms"), "ms"),
             amount(figures.value(name, task, "load_average")),
         ]
@@ -221,7 +223,7 @@ def stalls(figures: Figures) -> list[list[str]]:
     ]
 
 
-STALLS = ["client", "longest gap", "quiet", "load"]
+STALLS = ["client", "longest gap", "longest work", "quiet", "load"]
 
 
 def problems(figures: Figures) -> Iterator[str]:

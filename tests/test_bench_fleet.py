@@ -65,6 +65,7 @@ def test_what_a_run_costs_is_told(results: dict[str, Any]) -> None:
     assert figures.value(FERRY, "idle-3", "memory", "before_kib")
     assert figures.value(FERRY, "idle-3", "memory", "kib_per_session") is not None
     assert figures.value(FERRY, "stall-3", "longest_gap_ms")
+    assert figures.value(FERRY, "stall-3", "longest_work_ms")
 
 
 def test_tables_and_page_can_be_made_of_a_run(
