@@ -87,7 +87,7 @@ class Fleets:
                     order["server"] = server
                 one = next(contestant for contestant in self.contestants if contestant.name == name)
                 words = [str(one.python), "-m", f"bench.clients.{name}", json.dumps(order)]
-            return said(words)
+            return said(words) | {"at_once": task.at_once}
 
 
 def said(words: Sequence[str]) -> dict[str, Any]:

@@ -95,9 +95,9 @@ class Plan:
         return task.bounded(self.peer_sessions, self.peer_calls) if name in PEERS else task
 
 
-def idle(sessions: int, only: frozenset[str]) -> Task:
-    """Open them at 256 at once, and keep them."""
-    return Task("idle", sessions, at_once=256, only=only)
+def idle(sessions: int, only: frozenset[str], at_once: int = 64) -> Task:
+    """Open them, and keep them. The ferry's default is 64 at once."""
+    return Task("idle", sessions, at_once=at_once, only=only)
 
 
 STALL = Task("stall", 64)
@@ -106,7 +106,8 @@ FULL = Plan(
     (
         *(Task("calls", sessions, 20, in_flight) for sessions in (200, 1000) for in_flight in (64, 256)),
         idle(100, PEERS),
-        *(idle(sessions, frozenset({FERRY})) for sessions in (1000, 10_000)),
+        idle(1000, frozenset({FERRY})),
+        idle(10_000, frozenset({FERRY}), at_once=256),
         Task(PAIRS, 10_000, at_once=256, only=frozenset({PAIRS})),
         STALL,
     ),
@@ -118,7 +119,7 @@ QUICK = Plan(
     (
         Task("calls", 200, 20, 64),
         idle(1000, frozenset({FERRY})),
-        Task(PAIRS, 1000, at_once=256, only=frozenset({PAIRS})),
+        Task(PAIRS, 1000, only=frozenset({PAIRS})),
         STALL,
     ),
     peer_sessions=50,

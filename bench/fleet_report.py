@@ -41,7 +41,8 @@ METHOD = """\
   calling; the first call in each session, before which some clients ask for the tools, counts for neither.
 - With so many calls in flight, so many tasks take the next call of the next session in turn.
 - Memory is what is private and dirty, before and after, five seconds after the last that was opened and after
-  a collection. The ferry's sessions listen to nothing; those of the SDK and of fastmcp always do.
+  a collection: the connections that opening took and that are kept for later are counted in. The ferry's
+  sessions listen to nothing; those of the SDK and of fastmcp always do.
 - The bare pairs are `initialize` and `notifications/initialized`, sent by a Rust client that knows nothing
   but POST (`rust/bench/src/bin/pairs.rs`).
 - A stall is the longest time between two ticks of a clock of 1 ms in the client's event loop. The server is
@@ -192,6 +193,7 @@ def keeping(figures: Figures) -> list[list[str]]:
         [
             figures.labels[name],
             whole(figures.value(name, task, "opening", "count")),
+            whole(figures.value(name, task, "at_once")),
             amount(figures.value(name, task, "memory", "kib_per_session"), "KiB"),
             amount(figures.value(name, task, "opening", "cpu_us"), "µs"),
             amount(figures.value(name, task, "load_average")),
@@ -203,7 +205,7 @@ def keeping(figures: Figures) -> list[list[str]]:
     ]
 
 
-KEEPING = ["client", "sessions", "memory of one", "CPU to open", "load"]
+KEEPING = ["client", "sessions", "opened at once", "memory of one", "CPU to open", "load"]
 
 
 def stalls(figures: Figures) -> list[list[str]]:

@@ -88,7 +88,7 @@ def test_a_client_that_does_not_start_is_told_with_its_reason() -> None:
     kept = Results(about(1, quick=True), {FERRY: ferry.label}, {})
     plan = Plan((Task("no such scenario", 1),), 1, 1)
     Fleets([ferry], plan, 1, kept, server=(sys.executable, "-c", SERVER)).run(lambda *_: None)
-    assert kept.runs[0]["report"] == {"problem": "KeyError: 'no such scenario'"}
+    assert kept.runs[0]["report"] == {"problem": "KeyError: 'no such scenario'", "at_once": 64}
     assert Figures(json.loads(kept.document())).faults(FERRY) == 1
 
 
