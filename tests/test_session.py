@@ -689,6 +689,51 @@ def test_an_interpreter_that_leaves_tells_the_server() -> None:
         watched.wait_for(is_delete)
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("broken", "broken"),
+        ({"code": "x", "message": 7}, "7"),
+        ({"code": -31010, "message": "mine", "data": {"kind": "cut"}}, "mine"),
+    ],
+)
+def test_an_odd_error_is_the_servers_all_the_same(error: object, message: str) -> None:
+    def answer(exchange: Exchange) -> None:
+        if not greeted(exchange):
+            exchange.send_json({"jsonrpc": "2.0", "id": exchange.message["id"], "error": error})
+
+    async def main(url: str) -> None:
+        async with connect(url) as session:
+            with pytest.raises(ServerError) as caught:
+                await session.request("odd")
+            assert caught.value.message == message
+
+    with Peer(answer) as peer:
+        asyncio.run(main(peer.url))
+
+
+LOGGED = """
+import asyncio, logging, sys, mcp_ferry
+from mcp_ferry import _ferry
+
+logging.basicConfig(format="%(name)s %(levelname)s %(message)s")
+
+async def main():
+    async with mcp_ferry.connect(sys.argv[1], insecure=True) as session:
+        await session.ping()
+
+asyncio.run(main())
+_ferry.log_flush(10_000)
+"""
+
+
+def test_what_the_wires_log_goes_where_the_host_logs() -> None:
+    with Server() as server:
+        script = [sys.executable, "-c", LOGGED, server.url]
+        said = subprocess.run(script, capture_output=True, check=True, timeout=60).stderr.decode()
+    assert said.startswith("mcp_ferry.wires WARNING certificates are not checked")
+
+
 FORK = """
 import asyncio, os, sys, mcp_ferry
 

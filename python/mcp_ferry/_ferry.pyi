@@ -183,11 +183,14 @@ def run(config: Config) -> Literal["client-closed", "client-gone", "shutdown"]:
     the client gets that as a reply.
     """
 
-def log_to(callback: Callable[[int, str, str, dict[str, str]], object], level: int) -> None:
+def log_to(
+    callback: Callable[[int, str, str, dict[str, str]], object], level: int, *, unless_set: bool = False
+) -> None:
     """Send log records to `callback(level, logger, message, fields)`, with Python's level numbers.
 
     It is called from a thread of its own. Records below `level` cost nothing, and records that come
-    faster than the callback takes them are dropped and counted. A second call replaces the first.
+    faster than the callback takes them are dropped and counted. A second call replaces the first, or
+    does nothing with `unless_set`.
     """
 
 def log_flush(timeout_ms: int) -> bool:

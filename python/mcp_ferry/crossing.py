@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import logging
 import os
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mcp_ferry._ferry import Sessions
+from mcp_ferry._ferry import Sessions, log_to
 from mcp_ferry.exceptions import SessionClosed
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ class Shore:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the thread of the wires, and have the loop look after what comes from it."""
+        # What the wires log goes where the host's log goes; a command of this package has one already.
+        log_to(_pass_on, logging.getLogger("mcp_ferry").getEffectiveLevel(), unless_set=True)
         self._loop = weakref.ref(loop)
         self._process = os.getpid()
         self.sessions = Sessions()
@@ -190,6 +193,11 @@ class Shore:
             except Exception as error:  # noqa: BLE001 - a callback that fails must not take the rest with it
                 context = {"message": "what came for an MCP session was not taken", "exception": error}
                 self.loop.call_exception_handler(context)
+
+
+def _pass_on(level: int, logger: str, message: str, fields: dict[str, str]) -> None:
+    """Take a record of the wires, in a thread of its own."""
+    logging.getLogger(logger).log(level, message, extra={"fields": fields})
 
 
 _shores: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Shore] = weakref.WeakKeyDictionary()

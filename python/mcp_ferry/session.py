@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     """Is told how far a request has come: `progress`, `total` and `message`, as the server gives them."""
 
 OWN_CODES = range(-31099, -31000)
-"""The codes of the errors that the ferry gives itself; docs/errors.md lists them."""
+OWN_WORDS = "mcp-ferry: "
+"""The codes of the errors that the ferry gives itself, and how they begin; docs/errors.md lists them."""
 
 MOST_ROUNDS = 32
 """How often one request may ask for more input (2026-07-28, basic/patterns/mrtr) before that counts as a
@@ -60,7 +61,6 @@ class Session(Methods, Crossing):
 
     __slots__ = (
         "_asked",
-        "_era",
         "_gate",
         "_handlers",
         "_iterators",
@@ -219,9 +219,12 @@ class Session(Methods, Crossing):
         error = reply.get("error")
         if error is None:
             return reply.get("result")
-        code, text, data = error.get("code", 0), error.get("message", ""), error.get("data")
+        if not isinstance(error, dict):
+            error = {"message": error}
+        code, text, data = error.get("code", 0), str(error.get("message", "")), error.get("data")
         failure: RequestError
-        if code not in OWN_CODES or not isinstance(data, dict) or "kind" not in data:
+        is_own = code in OWN_CODES and text.startswith(OWN_WORDS)
+        if not is_own or not isinstance(data, dict) or "kind" not in data:
             failure = ServerError(code, text, data)
         elif data["kind"] == "timeout":
             failure = RequestTimeout(code, text, data)

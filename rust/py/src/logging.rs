@@ -31,10 +31,16 @@ static LOGGER: Logger = Logger {
 /// Sends log records to `callback(level, logger, message, fields)`, with Python's level numbers.
 ///
 /// Called from a thread of its own. Records below `level` cost nothing. A second call replaces the
-/// first.
+/// first, unless it is only for a process that has no log yet.
 #[pyfunction]
-pub(crate) fn log_to(callback: Py<PyAny>, level: i64) {
-    *locked(&LOGGER.callback) = Some(callback);
+#[pyo3(signature = (callback, level, *, unless_set=false))]
+pub(crate) fn log_to(callback: Py<PyAny>, level: i64, unless_set: bool) {
+    let mut known = locked(&LOGGER.callback);
+    if unless_set && known.is_some() {
+        return;
+    }
+    *known = Some(callback);
+    drop(known);
     // Fails from the second call on, when it is in place already.
     let _ = log::set_logger(&LOGGER);
     log::set_max_level(match level {

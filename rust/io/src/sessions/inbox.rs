@@ -65,8 +65,10 @@ struct State {
     arrivals: VecDeque<Arrival>,
     /// Bytes of the messages in there.
     bytes: usize,
-    /// Sessions that wait for room.
+    /// Sessions that wait for room, each once.
     blocked: Vec<Waker>,
+    /// How often those who waited were told to try again.
+    rounds: u64,
 }
 
 impl Inbox {
@@ -98,11 +100,13 @@ impl Inbox {
         state.arrivals.push_back(arrival);
     }
 
-    /// Moves messages of a session in here, as far as there is room; tells how many bytes.
+    /// Moves messages of a session in here, as far as there is room; tells how many bytes. `waiting`
+    /// is what this session keeps between two calls.
     pub(super) fn poll_put(
         &self,
         session: Key,
         messages: &mut VecDeque<Bytes>,
+        waiting: &mut Option<u64>,
         cx: &mut Context<'_>,
     ) -> Poll<usize> {
         let mut moved = 0;
@@ -116,7 +120,8 @@ impl Inbox {
         if moved > 0 {
             return Poll::Ready(moved);
         }
-        if !messages.is_empty() {
+        // It is polled for other reasons too, and its waker is always the same.
+        if !messages.is_empty() && waiting.replace(state.rounds) != Some(state.rounds) {
             state.blocked.push(cx.waker().clone());
         }
         Poll::Pending
@@ -141,7 +146,8 @@ impl Inbox {
         if state.arrivals.is_empty() {
             let _ = (&self.reader).read(&mut [0]);
         }
-        if state.bytes < MOST {
+        if state.bytes < MOST && !state.blocked.is_empty() {
+            state.rounds += 1;
             state.blocked.drain(..).for_each(Waker::wake);
         }
         taken

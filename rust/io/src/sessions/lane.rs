@@ -92,11 +92,13 @@ pub(super) struct Mail {
     session: Key,
     queue: VecDeque<Bytes>,
     inbox: Arc<Inbox>,
+    /// Since which round it waits for room there.
+    waiting: Option<u64>,
 }
 
 impl Mail {
     pub(super) fn new(session: Key, inbox: Arc<Inbox>) -> Self {
-        Self { session, queue: VecDeque::new(), inbox }
+        Self { session, queue: VecDeque::new(), inbox, waiting: None }
     }
 }
 
@@ -119,7 +121,7 @@ impl ClientOutput for Mail {
     }
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let moved = self.inbox.poll_put(self.session, &mut self.queue, cx);
+        let moved = self.inbox.poll_put(self.session, &mut self.queue, &mut self.waiting, cx);
         if self.queue.is_empty() {
             self.queue.shrink_to_fit();
         }
