@@ -246,7 +246,7 @@ def page(figures: Figures) -> Iterator[str]:
         f"{told['memory_gib']} GiB, Linux {told['kernel']}, Python {told['python']}; "
         f"rounds: {told['rounds']}, load average before the first: {told['load_average_before']}."
     )
-    if told["load_average_before"] > QUIET:
+    if told["load_average_before"] > QUIET * told["cores"]:
         yield "**The machine was busy: rates and stalls below are not to be relied on, CPU and memory are.**"
     yield ""
     yield from table(*ratios(figures))

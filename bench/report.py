@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.peers import ROOT
 from bench.pictures import PICTURES, draw
 from bench.plan import FIGURES, Figure
-from bench.summary import QUIET, TARGETS, Cell, Summary, Target, is_met, number
+from bench.summary import TARGETS, Cell, Summary, Target, is_met, number
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -145,11 +145,12 @@ def page(summary: Summary) -> Iterator[str]:
     yield (
         f"{told['date']}, commit {told['commit']}: {told['cores']} cores of {told['processor']}, "
         f"{told['memory_gib']} GiB, Linux {told['kernel']}, Python {told['python']}, Node {told['node']}; "
-        f"rounds: {told['rounds']}, load average before the first: {told['load_average_before']}."
+        f"rounds: {told['rounds']}, load average before the first: {told['load_average_before']}, beside the "
+        f"ferry's runs: {summary.load:.2f}."
     )
     if told["quick"]:
         yield "This was a short run (`--quick`), with fewer rounds and calls."
-    if told["load_average_before"] > QUIET:
+    if summary.was_busy:
         yield "**The machine was busy: no verdict below is to be relied on.**"
     yield ""
     yield from overview(summary)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench.plan import BARE, FIGURES, OURS, Figure
+from bench.plan import BARE, FIGURES, FULL, OURS, Figure
 
 Runs = list[dict[str, Any]]
 
@@ -71,8 +71,9 @@ TARGETS = (
     Target("No growth over 1 000 000 calls: at most 512 KiB", "growth", 512, least_calls=1_000_000),
 )
 
-QUIET = 0.5
-"""The load average before a run above which its verdicts are not to be believed."""
+QUIET = 1.0
+"""The load average, for each core, above which something else ran beside the bench. The bench makes some by
+itself: it is a load generator, a bridge and a server."""
 
 FAULTS = ("lost", "doubled", "wrong", "errors")
 
@@ -92,6 +93,21 @@ class Summary:
             for name in self.labels
             if (cell := self.cell(figure, name)) is not None
         }
+
+    @property
+    def load(self) -> float:
+        """The median of the load average beside the ferry's runs, those of many bridges at once left out."""
+        crowds = {task.name for task in FULL if task.is_crowd}
+        reports = [
+            run["report"] for run in self.runs if run["bridge"] == "ferry" and run["task"] not in crowds
+        ]
+        loads = [float(report["load_average"]) for report in reports if "load_average" in report]
+        return median(loads) if loads else 0.0
+
+    @property
+    def was_busy(self) -> bool:
+        """Whether something else ran beside the bench."""
+        return self.load > QUIET * int(self.about["cores"])
 
     def of(self, name: str, task: str) -> Runs:
         """The runs of one bridge in one task."""

@@ -33,6 +33,19 @@ def test_ratios_are_taken_within_a_round_so_that_a_busy_round_does_not_count_dou
     assert (cell.median, cell.to_floor, cell.load) == (20, 2, 0.5)
 
 
+def test_a_machine_is_busy_if_more_ran_than_the_bench() -> None:
+    for load, busy in ((1.9, False), (2.1, True)):
+        found = summary(
+            run("ferry", 0, load_average=load),
+            run("ferry", 1, load_average=load),
+            run("ferry", 2, load_average=90.0),
+            run("ferry", 0, load_average=90.0) | {"task": "fleet-50"},
+            run("slowpoke", 0, load_average=90.0),
+        )
+        found.about["cores"] = 2
+        assert (found.load, found.was_busy) == (load, busy)
+
+
 def test_a_target_is_met_or_not_in_the_direction_of_its_figure() -> None:
     found = summary(
         run("floor", 0, cpu_us_per_call=10.0, per_second=1000),
