@@ -195,6 +195,10 @@ class Shore:
                 self.loop.call_exception_handler(context)
 
 
+# A host that set up no logging wants none of it on stderr.
+logging.getLogger("mcp_ferry").addHandler(logging.NullHandler())
+
+
 def _pass_on(level: int, logger: str, message: str, fields: dict[str, str]) -> None:
     """Take a record of the wires, in a thread of its own."""
     logging.getLogger(logger).log(level, message, extra={"fields": fields})
