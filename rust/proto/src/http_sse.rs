@@ -119,7 +119,9 @@ impl Bridge {
         if !was_open {
             return;
         }
-        if matches!(self.session.phase(), Phase::Live(_) | Phase::Announcing(_)) {
+        let is_live = matches!(self.session.phase(), Phase::Live(_) | Phase::Announcing(_));
+        // A bridge that leaves closes the stream itself.
+        if is_live && !self.ending.is_leaving() {
             log::warn!(target: "mcp_ferry.session", "the server's stream broke; asking for a new session");
             let again = self.again();
             self.session.step(Step::Forgotten(again));
