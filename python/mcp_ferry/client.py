@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from mcp_ferry._ferry import Config, __version__
+from mcp_ferry.opening import ASKED
 from mcp_ferry.session import Session
 
 if TYPE_CHECKING:
@@ -112,8 +113,9 @@ def handlers_of(
     sampling: Handler | None, elicitation: Handler | None, roots: Handler | None
 ) -> dict[str, Handler]:
     """What a server may ask, and who answers."""
-    given = {"sampling/createMessage": sampling, "elicitation/create": elicitation, "roots/list": roots}
-    return {method: handler for method, handler in given.items() if handler is not None}
+    given = {"sampling": sampling, "elicitation": elicitation, "roots": roots}
+    found = {method: given[capability] for method, capability in ASKED.items()}
+    return {method: handler for method, handler in found.items() if handler is not None}
 
 
 def pairs(headers: Headers | None) -> list[tuple[str, str]]:

@@ -7,6 +7,11 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
 
+OWN_CODES = (-32700, -32600, *range(-31099, -31000))
+OWN_WORDS = "mcp-ferry: "
+"""The codes of the errors that the ferry gives itself, and how they begin; docs/errors.md lists them."""
+
+
 class FerryError(Exception):
     """The base of every error of this package."""
 
@@ -74,3 +79,14 @@ class SessionClosed(FerryError):  # noqa: N818 - a state, told as an error
 
 class FellBehind(FerryError):  # noqa: N818 - likewise
     """More notifications came than an iterator over them was read; those that came after are lost to it."""
+
+
+def request_error(error: object) -> RequestError:
+    """The exception for the `error` of a reply, by whose it is: the server's, or the ferry's own."""
+    told: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
+    code, message, data = told.get("code", 0), str(told.get("message", "")), told.get("data")
+    is_own = code in OWN_CODES and message.startswith(OWN_WORDS)
+    # A server might say "kind" as well; all of this together is the ferry's.
+    if not is_own or not isinstance(data, dict) or not {"kind", "maybeProcessed"} <= data.keys():
+        return ServerError(code, message, data)
+    return (RequestTimeout if data["kind"] == "timeout" else TransportError)(code, message, data)

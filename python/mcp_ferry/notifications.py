@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
 from mcp_ferry.exceptions import FellBehind, FerryError, SessionClosed, TransportError
+from mcp_ferry.opening import META
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ MOST_UNREAD = 10_000
 PAUSE = 1.0
 """Seconds before a subscription that was cut is asked for again."""
 
-SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
+SUBSCRIPTION_ID = f"{META}subscriptionId"
 """In the `_meta` of what a modern server tells a subscriber (2026-07-28, basic/patterns/subscriptions)."""
 
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mcp_ferry.exceptions import ServerError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mcp_ferry.session import Session
 
@@ -16,6 +16,13 @@ Era = Literal["legacy", "modern"]
 
 LEGACY_VERSION = "2025-11-25"
 MODERN_VERSION = "2026-07-28"
+
+ASKED = {
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+    "roots/list": "roots",
+}
+"""What a server may ask of a client, and the capability that says so."""
 
 META = "io.modelcontextprotocol/"
 """The prefix of the members of `_meta` that the specification keeps for itself (2026-07-28, basic/index)."""
@@ -52,6 +59,11 @@ class Opened:
         if self.meta is None:
             return params
         return {**params, "_meta": {**params.get("_meta", {}), **self.meta}}
+
+
+def declared(handlers: Iterable[str]) -> dict[str, Any]:
+    """The client's capabilities, from the methods that it has handlers for."""
+    return {ASKED[method]: {} for method in handlers}
 
 
 async def opened(

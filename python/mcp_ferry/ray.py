@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
 from mcp_ferry.client import pairs
-from mcp_ferry.exceptions import FerryError, SessionClosed, TransportError
+from mcp_ferry.exceptions import OWN_WORDS, FerryError, SessionClosed, TransportError
 from mcp_ferry.fleet import Fleet, Statistics
 from mcp_ferry.methods import Methods
 
@@ -324,7 +324,7 @@ class RaySession(Methods):
                     self._berth.lives += 1
                 raise TransportError(
                     CUT,
-                    f"mcp-ferry: the actor died while {method} was under way; see whether it was done before"
+                    f"{OWN_WORDS}the actor died while {method} was under way; see whether it was done before"
                     " doing it again",
                     {"kind": "cut", "httpStatus": None, "attempts": 1, "maybeProcessed": True},
                 ) from error

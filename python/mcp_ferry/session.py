@@ -14,16 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import orjson
 
 from mcp_ferry.crossing import Crossing
-from mcp_ferry.exceptions import (
-    RequestError,
-    RequestTimeout,
-    ServerError,
-    SessionClosed,
-    TransportError,
-)
-from mcp_ferry.methods import Methods
+from mcp_ferry.exceptions import RequestError, ServerError, SessionClosed, request_error
+from mcp_ferry.methods import INVALID_RESULT, Methods
 from mcp_ferry.notifications import Notifications
-from mcp_ferry.opening import Opened, opened
+from mcp_ferry.opening import Opened, declared, opened
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,10 +31,6 @@ if TYPE_CHECKING:
     Progress = Callable[[float, float | None, str | None], object]
     """Is told how far a request has come: `progress`, `total` and `message`, as the server gives them."""
 
-OWN_CODES = range(-31099, -31000)
-OWN_WORDS = "mcp-ferry: "
-"""The codes of the errors that the ferry gives itself, and how they begin; docs/errors.md lists them."""
-
 MOST_ROUNDS = 32
 """How often one request may ask for more input (2026-07-28, basic/patterns/mrtr) before that counts as a
 loop."""
@@ -49,7 +39,6 @@ LISTEN = "subscriptions/listen"
 
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
-INVALID_RESULT = -32603
 
 
 class Session(Methods, Crossing):
@@ -219,17 +208,7 @@ class Session(Methods, Crossing):
         error = reply.get("error")
         if error is None:
             return reply.get("result")
-        if not isinstance(error, dict):
-            error = {"message": error}
-        code, text, data = error.get("code", 0), str(error.get("message", "")), error.get("data")
-        failure: RequestError
-        is_own = code in OWN_CODES and text.startswith(OWN_WORDS)
-        if not is_own or not isinstance(data, dict) or "kind" not in data:
-            failure = ServerError(code, text, data)
-        elif data["kind"] == "timeout":
-            failure = RequestTimeout(code, text, data)
-        else:
-            failure = TransportError(code, text, data)
+        failure = request_error(error)
         if self._gate is not None:
             self._gate.failed(self, failure)
         raise failure
@@ -370,7 +349,7 @@ class Session(Methods, Crossing):
     async def open(self, era: Era | None, client_info: Mapping[str, Any]) -> None:
         """Find out what the server is, and open the session. Only for `mcp_ferry.connect` and `Fleet`."""
         try:
-            self._opened = await opened(self, era, client_info, _declared(self._handlers))
+            self._opened = await opened(self, era, client_info, declared(self._handlers))
         except asyncio.CancelledError:
             # Not waited for: whoever cancels wants to go on.
             self.close()
@@ -397,12 +376,6 @@ class Gate(Protocol):
 
     def ended(self, session: Session) -> None:
         """A session is over."""
-
-
-def _declared(handlers: Mapping[str, Handler]) -> dict[str, Any]:
-    """The client's capabilities: what it has handlers for."""
-    names = {"sampling/createMessage": "sampling", "elicitation/create": "elicitation", "roots/list": "roots"}
-    return {name: {} for method, name in names.items() if method in handlers}
 
 
 def _parsed(message: bytes) -> dict[str, Any]:

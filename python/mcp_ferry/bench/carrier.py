@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from mcp_ferry._ferry import __version__
-from mcp_ferry.exceptions import FerryError
+from mcp_ferry.exceptions import FerryError, RequestError, TransportError, request_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ MODERN_REVISION = "2026-07-28"
 FERRY, SERVER, TOOL, LOST = "ferry", "server", "tool", "lost"
 """Whose error it is: the ferry's own, the server's, a tool's that says so, or nobody's, for nothing came."""
 
-FERRY_PREFIX = "mcp-ferry:"
 CLIENT = {"name": "mcp-ferry-bench", "version": __version__}
 
 TRIES, SPARE = 3, 10.0
@@ -92,11 +91,14 @@ def judge_error(error: Any) -> Failure:
     """Whose error this is, and of which kind."""
     if not isinstance(error, dict):
         return Failure(SERVER, "no error object", str(error))
-    message, data = str(error.get("message", "")), error.get("data")
-    # A server might say "kind" as well; these three together are the ferry's.
-    if message.startswith(FERRY_PREFIX) and isinstance(data, dict) and "maybeProcessed" in data:
-        return Failure(FERRY, str(data.get("kind")), message)
-    return Failure(SERVER, str(error.get("code")), message)
+    return judge_failure(request_error({"code": None} | error))
+
+
+def judge_failure(failure: RequestError) -> Failure:
+    """The same of an error that was raised."""
+    if isinstance(failure, TransportError):
+        return Failure(FERRY, failure.kind, failure.message)
+    return Failure(SERVER, str(failure.code), failure.message)
 
 
 def first_text(content: object) -> str:

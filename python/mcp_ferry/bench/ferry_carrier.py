@@ -22,7 +22,7 @@ from mcp_ferry.bench.carrier import (
 )
 from mcp_ferry.bench.child import Child
 from mcp_ferry.bench.plan import Call
-from mcp_ferry.exceptions import FerryError
+from mcp_ferry.exceptions import OWN_WORDS, FerryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class FerryCarrier:
             self.modern = True
             self.modern = await self.request(DISCOVER) is None
         if not self.modern:
-            raise FerryError(failure.message.removeprefix("mcp-ferry: "))
+            raise FerryError(failure.message.removeprefix(OWN_WORDS))
 
     async def request(self, call: Call) -> Failure | None:
         """Send a call and judge its answer."""

@@ -15,10 +15,10 @@ from mcp_ferry.bench.carrier import (
     CarrierEndedError,
     Failure,
     Strays,
-    judge_error,
+    judge_failure,
     judge_result,
 )
-from mcp_ferry.exceptions import FerryError, RequestError, SessionClosed
+from mcp_ferry.exceptions import OWN_WORDS, FerryError, RequestError, SessionClosed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class ProcessCarrier:
         try:
             self._session = await mcp_ferry.connect(self._url, client_info=CLIENT, **self._values)
         except RequestError as error:
-            raise FerryError(error.message.removeprefix("mcp-ferry: ")) from None
+            raise FerryError(error.message.removeprefix(OWN_WORDS)) from None
         self.modern = self._session.era == "modern"
 
     async def request(self, call: Call) -> Failure | None:
@@ -58,7 +58,7 @@ class ProcessCarrier:
             async with asyncio.timeout(self._patience):
                 result = await session.request(call.method, call.params)
         except RequestError as error:  # before TimeoutError, which some of these are
-            return judge_error({"code": error.code, "message": error.message, "data": error.data})
+            return judge_failure(error)
         except SessionClosed as error:
             return Failure(LOST, "session ended", str(error))
         except TimeoutError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_ferry import cli
 from mcp_ferry._ferry import log_flush
 from mcp_ferry.client import connect
-from mcp_ferry.exceptions import FerryError, ServerError, TransportError
+from mcp_ferry.exceptions import OWN_WORDS, FerryError, ServerError, TransportError
 from mcp_ferry.logs import say
 from mcp_ferry.runner import output, person
 from mcp_ferry.runner.options import KINDS, Calling, Listing
@@ -74,7 +74,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except TransportError as error:
-        raise FerryError(error.message.removeprefix("mcp-ferry: ")) from None
+        raise FerryError(error.message.removeprefix(OWN_WORDS)) from None
     except ServerError as error:
         remedy = REMEDIES.get(error.code, OTHER_REMEDY)
         raise FerryError(f"the server says: {error.message} ({error.code}); {remedy}") from None
