@@ -40,7 +40,7 @@ SOURCES = {
     | {"mcp_ferry.sdk"},
     "logs": set[str](),
     "methods": {"mcp_ferry.exceptions", "mcp_ferry.session"},
-    "notifications": {"mcp_ferry.exceptions", "mcp_ferry.session"},
+    "notifications": {"mcp_ferry.exceptions", "mcp_ferry.opening", "mcp_ferry.session"},
     "opening": {"mcp_ferry.exceptions", "mcp_ferry.session"},
     "ray": {f"mcp_ferry.{name}" for name in ("client", "exceptions", "fleet", "methods", "session")}
     | {"ray", "ray.exceptions"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -14,27 +13,14 @@ import pytest
 from mcp_ferry import __version__
 from mcp_ferry._ferry import Server
 from mcp_ferry.settings import TABLE
-from tests.support.ferry import DEADLINE, INITIALIZE, TOOLS_LIST, Ferry, clean_environment
+from tests.support.ferry import DEADLINE, INITIALIZE, MODULE, TOOLS_LIST, Ferry, clean_environment, command
 
-MODULE = (sys.executable, "-m", "mcp_ferry")
 SCRIPT = str(Path(sysconfig.get_path("scripts")) / "mcp-ferry")
 URL = "http://127.0.0.1:9/mcp"
 
 
-def ferry(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*MODULE, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=clean_environment(environ),
-        timeout=DEADLINE,
-        check=False,
-    )
-
-
 def test_help_names_every_flag_variable_and_default() -> None:
-    shown = ferry("--help")
+    shown = command("--help")
     assert shown.returncode == 0
     assert shown.stderr == ""
     for row in TABLE:
@@ -47,7 +33,7 @@ def test_help_names_every_flag_variable_and_default() -> None:
 
 
 def test_version() -> None:
-    shown = ferry("--version")
+    shown = command("--version")
     assert (shown.returncode, shown.stdout) == (0, f"mcp-ferry {__version__}\n")
 
 
@@ -92,7 +78,7 @@ def test_version() -> None:
 def test_a_wrong_setting_is_one_line_with_its_name(
     arguments: list[str], environ: dict[str, str], said: str
 ) -> None:
-    ended = ferry(*arguments, **environ)
+    ended = command(*arguments, **environ)
     assert ended.returncode == 2
     assert ended.stdout == ""
     [line] = ended.stderr.splitlines()
@@ -116,29 +102,29 @@ def test_a_wrong_setting_is_one_line_with_its_name(
     ],
 )
 def test_a_secret_is_not_repeated_in_an_error(arguments: list[str]) -> None:
-    ended = ferry(*arguments)
+    ended = command(*arguments)
     assert ended.returncode == 2
     assert "s3cret" not in ended.stderr
 
 
 def test_a_secret_on_the_command_line_works_and_is_warned_about_once() -> None:
-    ended = ferry(URL, "--auth", "Bearer s3cret")
+    ended = command(URL, "--auth", "Bearer s3cret")
     assert ended.returncode == 0
     [line] = ended.stderr.splitlines()
     assert "warning" in line
     assert "MCP_FERRY_AUTH" in line
     assert "s3cret" not in line
-    assert ferry(URL, MCP_AUTH="Bearer s3cret").stderr == ""
+    assert command(URL, MCP_AUTH="Bearer s3cret").stderr == ""
 
 
 def test_insecure_is_loud() -> None:
-    [line] = ferry(URL, "--insecure").stderr.splitlines()
+    [line] = command(URL, "--insecure").stderr.splitlines()
     assert "warning" in line
     assert "certificates are not checked" in line
 
 
 def test_no_input_is_a_normal_end() -> None:
-    ended = ferry(URL)
+    ended = command(URL)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
@@ -224,7 +210,7 @@ def test_a_stderr_that_nobody_reads_does_not_hold_the_bridge() -> None:
 
 
 def test_demo_shows_the_crossing() -> None:
-    shown = ferry("demo")
+    shown = command("demo")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert shown.stderr == ""
     for part in (
@@ -240,7 +226,7 @@ def test_demo_shows_the_crossing() -> None:
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--port", "some"], ["--port", "99999"]])
 def test_demo_refuses_what_it_cannot_use(arguments: list[str]) -> None:
-    ended = ferry("demo", *arguments)
+    ended = command("demo", *arguments)
     assert ended.returncode == 2
     [line] = ended.stderr.splitlines()
     assert line.startswith("mcp-ferry: ")

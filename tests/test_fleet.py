@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from mcp_ferry import Fleet, Server, ServerError, SessionClosed, TransportError
 from mcp_ferry.turnstile import Turnstile
+from tests.support.loops import Run, text
 from tests.support.peer import Exchange, Peer
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Run a coroutine, on either event loop."""
-    return asyncio.run if request.param == "asyncio" else uvloop.run
-
-
-def text(result: dict[str, Any]) -> str:
-    found = result["content"][0]["text"]
-    assert isinstance(found, str)
-    return found
 
 
 class Counting:

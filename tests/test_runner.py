@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from mcp_ferry import Server
-from tests.support.ferry import DEADLINE, clean_environment
+from tests.support.ferry import DEADLINE, MODULE, clean_environment, command
 from tests.support.peer import Exchange, Peer
-from tests.support.runner import MODULE, NOWHERE, answering, ferry, one_line
+from tests.support.runner import NOWHERE, answering, one_line
 
 
 def arguments_sent(seen: list[Any]) -> Any:
@@ -23,7 +23,7 @@ def arguments_sent(seen: list[Any]) -> Any:
 
 def test_tools_are_listed_with_what_they_take() -> None:
     with Server() as server:
-        shown = ferry("list", server.url)
+        shown = command("list", server.url)
     assert (shown.returncode, shown.stderr) == (0, "")
     heading, *lines = shown.stdout.splitlines()
     assert heading.split() == ["NAME", "ARGUMENTS", "DESCRIPTION"]
@@ -35,8 +35,8 @@ def test_tools_are_listed_with_what_they_take() -> None:
 
 def test_the_url_may_come_from_the_environment() -> None:
     with Server() as server:
-        assert "echo" in ferry("list", MCP_FERRY_URL=server.url).stdout
-        assert ferry("call", "echo", "text=x", MCP_FERRY_URL=server.url).stdout == "x\n"
+        assert "echo" in command("list", MCP_FERRY_URL=server.url).stdout
+        assert command("call", "echo", "text=x", MCP_FERRY_URL=server.url).stdout == "x\n"
 
 
 @pytest.mark.parametrize("what", ["resources", "templates", "prompts"])
@@ -52,7 +52,7 @@ def test_each_kind_has_its_table(what: str) -> None:
     }
     rows = {"resources": "r  a://r  T", "templates": "r  a://{x}  one", "prompts": "r  x [y]"}
     with Peer(answering(results)) as peer:
-        shown = ferry("list", "--what", what, peer.url)
+        shown = command("list", "--what", what, peer.url)
     assert [" ".join(line.split()) for line in shown.stdout.splitlines()[1:]] == [
         " ".join(rows[what].split())
     ]
@@ -62,8 +62,8 @@ def test_all_is_what_the_server_says_that_it_has() -> None:
     seen: list[Any] = []
     results = {"tools/list": {"tools": []}, "resources/list": {"resources": [{"name": "r", "uri": "a://r"}]}}
     with Peer(answering(results, seen, resources={}, tools={})) as peer:
-        shown = ferry("list", "--what=all", peer.url)
-        parsed = json.loads(ferry("list", "--what=all", "--json", peer.url).stdout)
+        shown = command("list", "--what=all", peer.url)
+        parsed = json.loads(command("list", "--what=all", "--json", peer.url).stdout)
     assert shown.returncode == 0
     assert shown.stdout.startswith("Resources\nNAME")
     assert shown.stderr == "mcp-ferry: the server lists no tools\n"
@@ -76,15 +76,17 @@ def test_all_is_what_the_server_says_that_it_has() -> None:
 def test_json_is_what_the_server_listed() -> None:
     tools = [{"name": "x", "more": [1, 1.0, None, "ü"], "inputSchema": {"type": "object"}}, {"name": "y"}]
     with Peer(answering({"tools/list": {"tools": tools}})) as peer:
-        shown = ferry("list", "--json", peer.url)
+        shown = command("list", "--json", peer.url)
     assert json.loads(shown.stdout) == tools
     assert "1.0" in shown.stdout
 
 
 def test_a_list_that_the_server_does_not_have_is_one_line() -> None:
     with Peer(answering({"prompts/list": -32603})) as peer:
-        assert "the server says: no (-32601); it does not offer this" in one_line(ferry("list", peer.url), 1)
-        said = one_line(ferry("list", "--what", "prompts", peer.url), 1)
+        assert "the server says: no (-32601); it does not offer this" in one_line(
+            command("list", peer.url), 1
+        )
+        said = one_line(command("list", "--what", "prompts", peer.url), 1)
         assert "(-32603); the server's own log" in said
 
 
@@ -102,7 +104,7 @@ def test_a_list_that_the_server_does_not_have_is_one_line() -> None:
 def test_arguments_that_cannot_be_read_are_refused_before_anything_is_sent(
     words: list[str], said: str
 ) -> None:
-    line = one_line(ferry("call", NOWHERE, "tool", *words), 2)
+    line = one_line(command("call", NOWHERE, "tool", *words), 2)
     assert said in line
     assert "secret" not in line
 
@@ -120,7 +122,7 @@ def test_arguments_reach_the_tool(words: list[str], stdin: str, sent: Any) -> No
     seen: list[Any] = []
     tools = [{"name": "other"}, {"name": "t", "inputSchema": {"properties": {"a": {"type": "integer"}}}}]
     with Peer(answering({"tools/list": {"tools": tools}, "tools/call": {"content": []}}, seen)) as peer:
-        ended = ferry("call", peer.url, "t", *words, stdin=stdin)
+        ended = command("call", peer.url, "t", *words, stdin=stdin)
     assert ended.returncode == 0, ended.stderr
     assert arguments_sent(seen) == sent
     asked = [message for message in seen if message and message.get("method") == "tools/list"]
@@ -128,8 +130,8 @@ def test_arguments_reach_the_tool(words: list[str], stdin: str, sent: Any) -> No
 
 
 def test_stdin_has_to_be_an_object() -> None:
-    assert "stdin: it is JSON, but no object" in one_line(ferry("call", NOWHERE, "t", "-", stdin="[]"), 2)
-    assert "stdin: it is not JSON" in one_line(ferry("call", NOWHERE, "t", "-"), 2)
+    assert "stdin: it is JSON, but no object" in one_line(command("call", NOWHERE, "t", "-", stdin="[]"), 2)
+    assert "stdin: it is not JSON" in one_line(command("call", NOWHERE, "t", "-"), 2)
 
 
 def test_settings_and_era_reach_the_server() -> None:
@@ -142,7 +144,7 @@ def test_settings_and_era_reach_the_server() -> None:
         answer(exchange)
 
     with Peer(noting) as peer:
-        ended = ferry(
+        ended = command(
             *("call", "--era", "legacy", "--header", "X-Team: blue", peer.url, "t"), MCP_AUTH="Bearer s3cret"
         )
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -152,8 +154,8 @@ def test_settings_and_era_reach_the_server() -> None:
 
 def test_texts_are_printed_as_they_are_and_json_is_the_whole_result() -> None:
     with Server() as server:
-        shown = ferry("call", server.url, "echo", "text=über\n\x1b[1m")
-        whole = ferry("call", "--json", server.url, "echo", "text=über")
+        shown = command("call", server.url, "echo", "text=über\n\x1b[1m")
+        whole = command("call", "--json", server.url, "echo", "text=über")
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, "über\n\x1b[1m\n", "")
     assert json.loads(whole.stdout) == {"content": [{"type": "text", "text": "über"}]}
 
@@ -161,8 +163,8 @@ def test_texts_are_printed_as_they_are_and_json_is_the_whole_result() -> None:
 def test_a_tool_that_fails_is_told_by_the_status() -> None:
     result = {"content": [{"type": "text", "text": "no such tide"}], "isError": True}
     with Peer(answering({"tools/call": result})) as peer:
-        ended = ferry("call", peer.url, "t")
-        whole = ferry("call", "--json", peer.url, "t")
+        ended = command("call", peer.url, "t")
+        whole = command("call", "--json", peer.url, "t")
     assert (ended.returncode, ended.stdout) == (1, "no such tide\n")
     assert ended.stderr == "mcp-ferry: the tool t failed, and says why in its result\n"
     assert (whole.returncode, json.loads(whole.stdout)) == (1, result)
@@ -170,12 +172,12 @@ def test_a_tool_that_fails_is_told_by_the_status() -> None:
 
 def test_what_goes_wrong_is_one_line_with_a_remedy() -> None:
     with Server() as server:
-        said = one_line(ferry("call", server.url, "nothing"), 1)
+        said = one_line(command("call", server.url, "nothing"), 1)
     assert "Unknown tool: nothing (-32602); mcp-ferry list shows" in said
-    said = one_line(ferry("call", "--timeout", "0.2", server.url, "echo"), 1)
+    said = one_line(command("call", "--timeout", "0.2", server.url, "echo"), 1)
     assert said.startswith("mcp-ferry: cannot reach")
     with Peer(answering({"tools/call": "no object"})) as peer:
-        assert "the result is no object" in one_line(ferry("call", peer.url, "t"), 1)
+        assert "the result is no object" in one_line(command("call", peer.url, "t"), 1)
 
 
 @pytest.mark.parametrize(
@@ -195,24 +197,24 @@ def test_what_goes_wrong_is_one_line_with_a_remedy() -> None:
     ],
 )
 def test_wrong_usage_is_one_line(words: list[str], said: str) -> None:
-    line = one_line(ferry(*words), 2)
+    line = one_line(command(*words), 2)
     assert said in line
     assert "s3cret" not in line
 
 
-@pytest.mark.parametrize("command", ["list", "call"])
-def test_help_tells_all_of_it(command: str) -> None:
-    shown = ferry(command, "--help")
+@pytest.mark.parametrize("name", ["list", "call"])
+def test_help_tells_all_of_it(name: str) -> None:
+    shown = command(name, "--help")
     assert (shown.returncode, shown.stderr) == (0, "")
     for word in ("Examples:", "--json", "--era", "--header", "default: 60 s", "Exit status:"):
         assert word in shown.stdout
-    assert f"mcp-ferry {command} [OPTIONS]" in ferry("--help").stdout
+    assert f"mcp-ferry {name} [OPTIONS]" in command("--help").stdout
 
 
 def test_progress_is_shown_where_it_is_wanted() -> None:
     with Server(events=True) as server:
-        quiet = ferry("call", server.url, "slow", "ms=8")
-        shown = ferry("call", "--progress", server.url, "slow", "ms=8", "steps=2")
+        quiet = command("call", server.url, "slow", "ms=8")
+        shown = command("call", "--progress", server.url, "slow", "ms=8", "steps=2")
     assert quiet.stderr == ""
     assert shown.stderr.splitlines() == ["mcp-ferry: 1 of 2", "mcp-ferry: 2 of 2"]
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from mcp_ferry.runner import person
-from tests.support.ferry import DEADLINE, clean_environment
+from tests.support.ferry import DEADLINE, MODULE, clean_environment, command
 from tests.support.peer import Exchange, Peer
-from tests.support.runner import MODULE, answering, ferry
+from tests.support.runner import answering
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -177,7 +177,7 @@ def test_ctrl_c_ends_a_question() -> None:
 def test_nobody_is_asked_where_nobody_is() -> None:
     answers: list[Any] = []
     with Peer(asking(FORM, answers)) as peer:
-        ended = ferry("call", peer.url, "t")
+        ended = command("call", peer.url, "t")
     assert (ended.returncode, ended.stdout) == (0, "thanks\n")
     assert "declined what the server asks (Who?" in ended.stderr
     assert answers == [{"action": "decline"}]

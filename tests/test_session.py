@@ -8,25 +8,17 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self
 
 import pytest
-import uvloop
 
 import mcp_ferry
 from mcp_ferry import RequestTimeout, Server, ServerError, Session, SessionClosed, TransportError, connect
 from mcp_ferry.notifications import MOST_UNREAD
+from tests.support.loops import Run, text
 from tests.support.peer import Exchange, Peer
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Run a coroutine, on either event loop."""
-    return asyncio.run if request.param == "asyncio" else uvloop.run
 
 
 class Watched:
@@ -67,12 +59,6 @@ def is_delete(exchange: dict[str, Any]) -> bool:
 
 def is_about(method: str) -> Callable[[dict[str, Any]], bool]:
     return lambda exchange: method.encode() in bytes(exchange["body"])
-
-
-def text(result: dict[str, Any]) -> str:
-    found = result["content"][0]["text"]
-    assert isinstance(found, str)
-    return found
 
 
 def greeted(exchange: Exchange) -> bool:

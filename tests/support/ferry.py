@@ -24,6 +24,8 @@ from typing import IO, Any, Self
 DEADLINE = 60.0
 """Seconds until a wait gives up. Not a measurement: a loaded machine may be slow, a hang is for ever."""
 
+MODULE = (sys.executable, "-m", "mcp_ferry")
+
 Id = int | float | str | None
 
 INITIALIZE: dict[str, Any] = {
@@ -52,6 +54,19 @@ def request(identifier: Id, method: str, **params: object) -> dict[str, Any]:
 def call(identifier: Id, tool: str, **arguments: object) -> dict[str, Any]:
     """A `tools/call` request."""
     return request(identifier, "tools/call", name=tool, arguments=arguments)
+
+
+def command(*words: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """What a run of the command line did: its status, stdout and stderr."""
+    return subprocess.run(
+        [*MODULE, *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=clean_environment(environ),
+        timeout=DEADLINE,
+        check=False,
+    )
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from tests.support.ferry import DEADLINE, clean_environment
+from tests.support.ferry import MODULE, command
 from tests.support.peer import Exchange
 
-BENCH = (sys.executable, "-m", "mcp_ferry", "bench")
+BENCH = (*MODULE, "bench")
 ECHO = ("--tool", "echo", "--arguments", '{"text": "x"}')
 VIA = pytest.mark.parametrize("via", ["ferry", "process"])
 HERE = "http://127.0.0.1:9/mcp"
 
 
 def bench(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*BENCH, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=clean_environment(environ),
-        timeout=DEADLINE,
-        check=False,
-    )
+    return command("bench", *arguments, **environ)
 
 
 def report_of(*arguments: str, status: int = 0, **environ: str) -> dict[str, Any]:

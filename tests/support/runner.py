@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.ferry import DEADLINE, clean_environment
 from tests.support.peer import SESSION, Exchange
 
-MODULE = (sys.executable, "-m", "mcp_ferry")
 NOWHERE = "http://127.0.0.1:9/mcp"
-
-
-def ferry(*words: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*MODULE, *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env=clean_environment(environ),
-        timeout=DEADLINE,
-        check=False,
-    )
 
 
 def one_line(ended: subprocess.CompletedProcess[str], status: int) -> str:

@@ -5,7 +5,7 @@ use ferry_proto::{FaultKind, Input};
 
 use crate::rig::{ANSWER, INITIALIZE, Rig};
 use crate::words::{
-    ASK, call, cancel, count, event, list, no, old, reopened, s, with_listener, yes,
+    ASK, call, cancel, count, event, list, no, old, reopened, resumed, s, with_listener, yes,
 };
 
 #[test]
@@ -20,11 +20,7 @@ fn shutdown_answers_what_an_old_stream_would_have() {
 
 #[test]
 fn resumed_call_maybe_processed() {
-    let mut rig = Rig::in_session();
-    rig.client(&call(10));
-    rig.events(4);
-    rig.chunk(4, "id: a1\ndata:\n\n");
-    rig.fault(4, FaultKind::Cut);
+    let mut rig = resumed();
     for _ in 0..12 {
         rig.pass(s(6));
         if rig.transcript.contains("\"error\"") {
@@ -37,11 +33,7 @@ fn resumed_call_maybe_processed() {
 
 #[test]
 fn resumed_call_redirected() {
-    let mut rig = Rig::in_session();
-    rig.client(&call(10));
-    rig.events(4);
-    rig.chunk(4, "id: a1\ndata:\n\n");
-    rig.fault(4, FaultKind::Cut);
+    let mut rig = resumed();
     rig.pass(s(1));
     rig.head(4, 307, &[("location", "http://elsewhere.test/")]);
     no(&rig, r#""maybeProcessed":false"#);
@@ -49,11 +41,7 @@ fn resumed_call_redirected() {
 
 #[test]
 fn resumed_call_times_out_while_connecting() {
-    let mut rig = Rig::in_session();
-    rig.client(&call(10));
-    rig.events(4);
-    rig.chunk(4, "id: a1\ndata:\n\n");
-    rig.fault(4, FaultKind::Cut);
+    let mut rig = resumed();
     rig.pass(s(70));
     no(&rig, r#""maybeProcessed":false"#);
     yes(&rig, "notifications/cancelled");
@@ -61,11 +49,7 @@ fn resumed_call_times_out_while_connecting() {
 
 #[test]
 fn cancel_of_a_resumed_call_is_told() {
-    let mut rig = Rig::in_session();
-    rig.client(&call(10));
-    rig.events(4);
-    rig.chunk(4, "id: a1\ndata:\n\n");
-    rig.fault(4, FaultKind::Cut);
+    let mut rig = resumed();
     rig.pass(s(1));
     rig.fault(4, FaultKind::Connect);
     rig.transcript.clear();
@@ -75,11 +59,7 @@ fn cancel_of_a_resumed_call_is_told() {
 
 #[test]
 fn shutdown_during_resume() {
-    let mut rig = Rig::in_session();
-    rig.client(&call(10));
-    rig.events(4);
-    rig.chunk(4, "id: a1\ndata:\n\n");
-    rig.fault(4, FaultKind::Cut);
+    let mut rig = resumed();
     rig.pass(s(1));
     rig.input("shutdown", Input::Shutdown);
     no(&rig, r#""maybeProcessed":false"#);

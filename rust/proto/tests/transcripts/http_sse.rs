@@ -5,41 +5,19 @@ use std::time::Duration;
 use ferry_proto::{FaultKind, Transport};
 use insta::assert_snapshot;
 
-use crate::rig::{ANSWER, INITIALIZE, INITIALIZED, Rig};
+use crate::rig::{ANSWER, INITIALIZE, Rig};
+use crate::words::{ENDPOINT, event, over_http_sse};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"t"}}"#;
 const LIST: &str = r#"{"jsonrpc":"2.0","id":4,"method":"tools/list"}"#;
-const ENDPOINT: &str = "event: endpoint\ndata: /messages?session=1\n\n";
-
-fn event(message: &str) -> String {
-    format!("data: {message}\n\n")
-}
 
 fn reply(id: u32) -> String {
     event(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#))
 }
 
-/// A session over the old transport: stream #2, `initialize` #1, `initialized` #3.
-fn open() -> Rig {
-    let mut rig = Rig::new();
-    rig.client(INITIALIZE);
-    rig.client(INITIALIZED);
-    rig.head(1, 405, &[]);
-    rig.end(1);
-    rig.events(2);
-    rig.chunk(2, ENDPOINT);
-    rig.head(1, 202, &[]);
-    rig.chunk(1, "Accepted");
-    rig.end(1);
-    rig.chunk(2, &event(ANSWER));
-    rig.head(3, 202, &[]);
-    rig.end(3);
-    rig
-}
-
 #[test]
 fn an_old_server_is_found_as_the_specification_says() {
-    let mut rig = open();
+    let mut rig = over_http_sse();
     rig.client(CALL);
     rig.head(4, 202, &[]);
     rig.end(4);
@@ -105,7 +83,7 @@ fn an_endpoint_of_another_origin_is_refused() {
 
 #[test]
 fn an_endpoint_that_no_longer_knows_the_stream() {
-    let mut rig = open();
+    let mut rig = over_http_sse();
     rig.client(CALL);
     rig.transcript.clear();
     rig.answer(4, 404, &[], "");
@@ -116,7 +94,7 @@ fn an_endpoint_that_no_longer_knows_the_stream() {
 
 #[test]
 fn the_stream_breaks_before_a_call_is_accepted() {
-    let mut rig = open();
+    let mut rig = over_http_sse();
     rig.client(CALL);
     rig.transcript.clear();
     rig.fault(2, FaultKind::Cut);
@@ -129,7 +107,7 @@ fn the_stream_breaks_before_a_call_is_accepted() {
 
 #[test]
 fn the_stream_breaks_under_a_call_and_a_list() {
-    let mut rig = open();
+    let mut rig = over_http_sse();
     rig.client(CALL);
     rig.client(LIST);
     rig.transcript.clear();
@@ -153,7 +131,7 @@ fn the_stream_breaks_under_a_call_and_a_list() {
 
 #[test]
 fn a_silent_old_server() {
-    let mut rig = open();
+    let mut rig = over_http_sse();
     rig.client(CALL);
     rig.transcript.clear();
     rig.head(4, 202, &[]);

@@ -6,20 +6,9 @@ use ferry_proto::FaultKind;
 use insta::assert_snapshot;
 
 use crate::rig::{ANSWER, INITIALIZE, INITIALIZED, Rig};
+use crate::words::{call, list, reply, resumed, with_listener};
 
 const REOPENED: &str = r#"{"jsonrpc":"2.0","id":"mcp-ferry:6","result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{}}}}"#;
-
-fn call(id: u32) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"t"}}}}"#)
-}
-
-fn list(id: u32) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#)
-}
-
-fn reply(id: u32) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)
-}
 
 fn event(id: u32) -> String {
     format!("data: {}\n\n", reply(id))
@@ -131,14 +120,7 @@ fn no_new_session_can_be_had() {
 
 #[test]
 fn a_listener_that_loses_its_session_asks_for_a_new_one() {
-    let mut rig = Rig::new();
-    rig.client(INITIALIZE);
-    rig.json(1, &[("mcp-session-id", "s1")], ANSWER);
-    rig.client(INITIALIZED);
-    rig.head(2, 202, &[]);
-    rig.end(2);
-    rig.events(3);
-    rig.transcript.clear();
+    let mut rig = with_listener();
     rig.fault(3, FaultKind::Cut);
     rig.pass(Duration::from_secs(1));
     rig.answer(3, 404, &[], "");
@@ -190,11 +172,7 @@ fn a_stream_that_may_not_go_on() {
 /// A restarted server does not know the stream either: a call that may have run is not sent again.
 #[test]
 fn a_stream_whose_session_is_gone() {
-    let mut rig = Rig::in_session();
-    rig.client(&call(10));
-    rig.events(4);
-    rig.chunk(4, "id: a1\ndata:\n\n");
-    rig.fault(4, FaultKind::Cut);
+    let mut rig = resumed();
     rig.pass(Duration::from_secs(1));
     rig.answer(4, 404, &[], "");
     rig.client(&list(11));

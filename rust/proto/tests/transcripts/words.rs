@@ -1,7 +1,10 @@
 //! What clients and servers say in transcripts, and conversations to begin with.
 
-use crate::rig::{ANSWER, INITIALIZE, INITIALIZED, Rig};
 use std::time::Duration;
+
+use ferry_proto::seam::FaultKind;
+
+use crate::rig::{ANSWER, INITIALIZE, INITIALIZED, Rig};
 
 pub(crate) fn call(id: u32) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"t"}}}}"#)
@@ -44,7 +47,8 @@ pub(crate) fn with_listener() -> Rig {
     rig.transcript.clear();
     rig
 }
-pub(crate) fn old() -> Rig {
+/// A session over the old transport: stream #2, `initialize` #1, `initialized` #3.
+pub(crate) fn over_http_sse() -> Rig {
     let mut rig = Rig::new();
     rig.client(INITIALIZE);
     rig.client(INITIALIZED);
@@ -53,11 +57,26 @@ pub(crate) fn old() -> Rig {
     rig.events(2);
     rig.chunk(2, ENDPOINT);
     rig.head(1, 202, &[]);
+    rig.chunk(1, "Accepted");
     rig.end(1);
     rig.chunk(2, &event(ANSWER));
     rig.head(3, 202, &[]);
     rig.end(3);
+    rig
+}
+/// The same, with nothing of it in the transcript.
+pub(crate) fn old() -> Rig {
+    let mut rig = over_http_sse();
     rig.transcript.clear();
+    rig
+}
+/// Call 10, exchange #4, whose stream was cut after an event id: it goes on by GET.
+pub(crate) fn resumed() -> Rig {
+    let mut rig = Rig::in_session();
+    rig.client(&call(10));
+    rig.events(4);
+    rig.chunk(4, "id: a1\ndata:\n\n");
+    rig.fault(4, FaultKind::Cut);
     rig
 }
 pub(crate) fn no(rig: &Rig, what: &str) {
